@@ -379,7 +379,8 @@ def _detect_video(path: Path, target: Path, annotator: _FrameAnnotator, entry: d
                 writer.close(end_s)
         if not frames:
             raise UserError(f"{path}: no frame could be read", "Copy it again, or convert it to H.264 in MP4")
-        remedy = "Copy it again; the frames that were read are reported"
+        act = "Cut it there" if video.has_changed_size else "Copy it again"
+        remedy = f"{act}; the frames that were read are reported"
         if video.missing:
             entry["error"] = str(UserError(f"{path}: is incomplete, {video.missing}", remedy))
         elif video.damage:

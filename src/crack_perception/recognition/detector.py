@@ -96,8 +96,9 @@ class CrackDetector:
         """Detect the cracks of an image.
 
         Args:
-            image: BGR (H, W, 3) uint8, grey (H, W) uint8, or the path of an image file, whose orientation tag is
-                applied.
+            image: BGR (H, W, 3) uint8, BGRA (H, W, 4) uint8, grey (H, W) uint8, or the path of an image file, whose
+                orientation tag is applied. Pixels that are transparent, or masked in a ``numpy.ma.MaskedArray``, hold
+                no data.
             gsd_mm_per_px: Ground sampling distance [mm/px]: size of a pixel on the surface, that is 1000 times the
                 distance [m] divided by the focal length [px]. Without it, widths in millimetres are ``nan`` and the
                 severity is ``undetermined``. Images of 0.125 mm/px or finer are reduced by a whole number, to at most

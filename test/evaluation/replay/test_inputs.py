@@ -9,6 +9,7 @@ import contextlib
 import math
 import os
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -42,6 +43,8 @@ from crack_perception.evaluation.replay.input_topics import (
 )
 from crack_perception.evaluation.replay.plan import ReplayOptions, plan_replay
 from crack_perception.evaluation.replay.ros_isolation import isolated_ros
+from crack_perception.evaluation.replay.static_transforms import map_above, transforms_of
+from crack_perception.geometry.poses.pose import Pose
 
 STRING = "std_msgs/msg/String"
 
@@ -424,3 +427,20 @@ def test_isolated_ros_runs_at_the_same_time_have_different_domains(monkeypatch: 
             monkeypatch.delenv("ROS_DOMAIN_ID", raising=False)
             domains.append(runs.enter_context(isolated_ros()))
         assert len(set(domains)) == len(domains)
+
+
+def test_map_above_the_body_of_a_vehicle_is_no_map() -> None:
+    mounted = ("drone1/base_link", "camera", Pose.identity())
+    assert map_above([mounted], "camera") is None
+    assert map_above([mounted, ("world", "drone1/base_link", Pose.identity())], "camera") == "world"
+
+
+def test_transforms_of_leaves_out_what_the_node_refuses() -> None:
+    def item(parent: str, child: str, w: float = 1.0) -> SimpleNamespace:
+        turn = SimpleNamespace(x=0.0, y=0.0, z=0.0, w=w)
+        place = SimpleNamespace(x=0.0, y=0.0, z=0.0)
+        moved = SimpleNamespace(translation=place, rotation=turn)
+        return SimpleNamespace(header=SimpleNamespace(frame_id=parent), child_frame_id=child, transform=moved)
+
+    items = [item("map", "camera"), item("camera", "/camera"), item("map", "half", 0.5), item("", "lost")]
+    assert [found[:2] for found in transforms_of(SimpleNamespace(transforms=items))] == [("map", "camera")]

@@ -179,8 +179,30 @@ def test_at_late_image_waits_for_the_pose_that_continues() -> None:
 
 def test_push_same_stamp_replaces_pose() -> None:
     buffer = filled(0.0, 0.1)
-    buffer.push(stamp(0.1), Pose.of((3, 0, 0), (0, 0, 0, 1)))
-    assert buffer.at(stamp(0.1)).pose.position_m == pytest.approx([3, 0, 0])
+    corrected = straight(0.1).position_m + [0.05, 0, 0]
+    buffer.push(stamp(0.1), Pose.of(corrected, straight(0.1).quaternion))
+    assert buffer.at(stamp(0.1)).pose.position_m == pytest.approx(corrected)
+
+
+@pytest.mark.parametrize(("x_m", "yaw_rad"), [(3.0, 0.0), (0.0, 0.5)])
+def test_at_two_contradictory_poses_of_one_stamp_are_refused(x_m: float, yaw_rad: float) -> None:
+    buffer = filled(0.0, 0.1)
+    other = Pose.of((x_m, 0, 0), rotations.from_euler(0, 0, yaw_rad))
+    buffer.push(stamp(0.1), straight(0.1).compose(other))
+    for seconds in (0.2, 0.3):
+        buffer.push(stamp(seconds), straight(seconds))
+    for seconds in (0.05, 0.1, 0.15):
+        with pytest.raises(PoseUnavailable, match=r"two poses of one stamp differ by .*do two nodes publish it"):
+            buffer.at(stamp(seconds))
+    assert buffer.at(stamp(0.25)).pose.position_m == pytest.approx(straight(0.25).position_m)
+
+
+def test_at_contradiction_is_forgotten_when_the_clock_is_set_back() -> None:
+    buffer = filled(10.0, 10.1)
+    buffer.push(stamp(10.1), Pose.of((50, 0, 0), (0, 0, 0, 1)))
+    for seconds in (0.0, 0.1, 10.1, 10.2):
+        buffer.push(stamp(seconds), straight(seconds))
+    assert buffer.at(stamp(10.15)).pose.position_m == pytest.approx(straight(10.15).position_m)
 
 
 def test_push_old_poses_are_dropped() -> None:

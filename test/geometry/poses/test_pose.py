@@ -100,3 +100,11 @@ def test_of_quaternion_is_normalised() -> None:
 def test_of_invalid_numbers_are_refused(position: tuple[float, ...], quaternion: tuple[float, ...]) -> None:
     with pytest.raises(ValueError, match=r"position|quaternion"):
         Pose.of(position, quaternion)
+
+
+@pytest.mark.parametrize("length", [0.99, 1.01])
+def test_received_keeps_only_quaternions_of_length_one(length: float) -> None:
+    direction = np.array([0.0, 0.0, 0.6, 0.8])
+    assert Pose.received((1, 2, 3), 1.002 * direction).quaternion == pytest.approx(direction)
+    with pytest.raises(ValueError, match="does not have length one"):
+        Pose.received((1, 2, 3), length**2 * direction)

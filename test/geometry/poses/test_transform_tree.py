@@ -469,3 +469,13 @@ def test_transform_tree_mounted_at_separates_what_moves_from_what_is_fixed() -> 
     assert found.carrier.position_m == pytest.approx(expected.position_m, abs=1e-5)
     assert found.mount.position_m == pytest.approx(MOUNT.compose(MOUNT).position_m)
     assert found.motion.pose.position_m == pytest.approx(expected.compose(MOUNT).compose(MOUNT).position_m, abs=1e-5)
+
+
+def test_transform_tree_two_parents_at_one_stamp_are_refused() -> None:
+    tree = mounted()
+    for seconds in (0.0, 0.1):
+        push(tree, seconds)
+        tree.push("world", "base_link", stamp(seconds), drone(seconds, 5.0))
+    for target in ("map", "world"):
+        with pytest.raises(PoseUnavailable, match="has the parents 'map' and 'world' at one stamp"):
+            tree.at(target, "camera", stamp(0.05))

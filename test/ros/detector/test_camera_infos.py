@@ -90,3 +90,25 @@ def test_model_for_camera_info_of_another_camera_is_doubted() -> None:
     for same in ("rear_camera", "/rear_camera", ""):
         infos.model_for(10**9, 640, 480, same)
         assert infos.warnings == []
+
+
+def test_model_for_changed_focal_length_is_reported_once() -> None:
+    infos = CameraInfos()
+    reported = []
+    for second, focal in enumerate((600.0, 600.0, 300.0, 300.0), start=1):
+        infos.push(info(second, focal))
+        infos.model_for(second * 10**9, 640, 480)
+        reported.append(infos.warnings)
+    assert [len(warnings) for warnings in reported] == [0, 0, 1, 0]
+    assert "from 600 to 300 px" in reported[2][0]
+
+
+def test_model_for_other_resolution_of_one_lens_is_not_reported() -> None:
+    infos = CameraInfos()
+    infos.push(info(1, 600.0))
+    infos.model_for(10**9, 640, 480)
+    half = info(2, 300.0, width=320, height=240)
+    half.k[2], half.k[5] = 159.5, 119.5
+    infos.push(half)
+    infos.model_for(2 * 10**9, 320, 240)
+    assert infos.warnings == []

@@ -11,6 +11,7 @@ import pytest
 pytest.importorskip("rclpy", reason="ROS 2 is not installed")
 
 from builtin_interfaces.msg import Time
+from geometry_msgs.msg import Pose as PoseMessage
 from geometry_msgs.msg import TransformStamped
 from sensor_msgs.msg import Range
 from simulated_time import SimulatedTime
@@ -23,7 +24,7 @@ from crack_perception.geometry.poses.pose import Pose
 from crack_perception.geometry.poses.px4 import swap_conventions
 from crack_perception.ros.common.health import Health
 from crack_perception.ros.detector import camera_poses
-from crack_perception.ros.detector.camera_poses import FirstAvailable, TfPoses, TopicPoses
+from crack_perception.ros.detector.camera_poses import FirstAvailable, TfPoses, TopicPoses, pose_of
 from crack_perception.ros.detector.parameters import SPECS, settings_from
 from crack_perception.ros.detector.pose_messages import PoseMessages
 
@@ -119,7 +120,7 @@ def test_tf_poses_camera_frame_replaces_that_of_the_image() -> None:
 )
 def test_tf_poses_unusable_transform_is_refused(x_m: float, quaternion: tuple[float, ...]) -> None:
     poses = broadcast(0, 100)
-    with pytest.raises(ValueError, match=r"finite|length one"):
+    with pytest.raises(ValueError, match=r"finite|length (one|zero)|no rotation"):
         poses.push(transform(50, x_m, tuple(map(float, quaternion))), False)
     assert poses.at(50 * MS, "camera", 0.0).pose.position_m[0] == pytest.approx(0.1)
 
@@ -216,3 +217,11 @@ def test_pose_messages_tf_in_the_right_axes_is_used() -> None:
     health, answer = climbed(is_swapped=False)
     assert isinstance(answer, Pose) and answer.position_m[2] == pytest.approx(9.9)
     assert "pose_axes" not in health.counts()
+
+
+@pytest.mark.parametrize("w", [0.05, 0.5, 2.0])
+def test_pose_of_quaternion_of_another_length_is_refused_as_in_tf(w: float) -> None:
+    message = PoseMessage()
+    message.orientation.w = w
+    with pytest.raises(ValueError, match="does not have length one"):
+        pose_of(message)

@@ -164,3 +164,11 @@ def test_frame_of_refused_frame_leaves_the_scale_of_the_next() -> None:
     with pytest.raises(BadImage, match="same colour"):
         converter.frame_of(Image(height=24, width=32, encoding="mono16", step=64, data=b"\xff" * 1536))
     assert np.array_equal(converter.frame_of(good), alone)
+
+
+@pytest.mark.parametrize(("width", "height"), [(1, 480), (640, 15)])
+def test_frame_of_too_small_image_is_a_bad_image(width: int, height: int) -> None:
+    pixels = np.random.default_rng(1).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    message = Image(width=width, height=height, encoding="bgr8", step=3 * width, data=pixels.tobytes())
+    with pytest.raises(BadImage, match=f"too small to show a crack \\({width}x{height} px"):
+        FrameConverter().frame_of(message)

@@ -16,7 +16,13 @@ import pytest
 
 from crack_perception.errors import UserError
 from crack_perception.vision.images import files as module
-from crack_perception.vision.images.files import read_masked_picture, read_picture, read_stored_picture, to_bgr
+from crack_perception.vision.images.files import (
+    as_picture,
+    read_masked_picture,
+    read_picture,
+    read_stored_picture,
+    to_bgr,
+)
 from crack_perception.vision.images.headers import read_picture_header
 from crack_perception.vision.images.video import is_video
 
@@ -406,3 +412,51 @@ def test_read_masked_picture_orientation_tag_turns_the_alpha_channel_too(tmp_pat
     picture = read_masked_picture(path)
     assert picture.has_data is not None
     assert np.array_equal(picture.has_data, np.rot90(pixels[..., 3] > 0, -1))
+
+
+def test_as_picture_transparent_or_masked_pixels_of_an_array_hold_no_data() -> None:
+    has_data = np.ones(PICTURE.shape[:2], np.bool_)
+    has_data[:, :10] = False
+    with_alpha = np.dstack([PICTURE, np.where(has_data, 255, 0).astype(np.uint8)])
+    masked = np.ma.masked_array(PICTURE, np.repeat(~has_data[..., None], 3, axis=2))
+    for given in (with_alpha, masked, masked[..., 0]):
+        picture = as_picture(given)
+        assert picture.has_data is not None
+        assert np.array_equal(picture.has_data, has_data)
+        assert np.ptp(picture.pixels[:, :10].reshape(-1, 3), axis=0).max() == 0
+    assert as_picture(PICTURE).has_data is None
+    assert as_picture(np.dstack([PICTURE, np.full(has_data.shape, 255, np.uint8)])).has_data is None
+
+
+@pytest.mark.parametrize(
+    ("image", "problem"),
+    [
+        (np.zeros((30, 30, 3), np.uint8), "holds no picture"),
+        (PICTURE[:15], "too small to show a crack"),
+        (np.dstack([PICTURE, np.zeros(PICTURE.shape[:2], np.uint8)]), "transparent or masked all over"),
+        (np.ma.masked_array(PICTURE, True), "transparent or masked all over"),
+    ],
+)
+def test_as_picture_array_without_a_picture_is_refused_as_a_file_is(image: np.ndarray, problem: str) -> None:
+    with pytest.raises(UserError, match=problem):
+        as_picture(image)
+
+
+@pytest.mark.parametrize(
+    ("content", "remedy"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n", "git lfs pull"),
+        (b"<!DOCTYPE html><html>404</html>", "Download the picture itself"),
+        (bytes(5000), "Copy it again from its source"),
+        (b"PK\3\4" + bytes(range(200)), "Unpack it"),
+        (b"%PDF-1.7\n" + bytes(range(200)), "Export its pictures as JPEG"),
+        (b"GIF89a" + bytes(range(200)), "Convert it to JPEG"),
+    ],
+)
+def test_read_picture_file_of_another_kind_names_what_to_do_with_it(
+    tmp_path: Path, content: bytes, remedy: str
+) -> None:
+    path = tmp_path / "wall.jpg"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=remedy):
+        read_picture(path)

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from crack_perception.errors import UserError
+from crack_perception.vision.images.coded_size import coded_size
 from crack_perception.vision.images.mp4_samples import announced_frames
 from crack_perception.vision.images.video import VideoFile, VideoWriter, is_video
 
@@ -232,3 +233,76 @@ def test_announced_frames_of_other_or_damaged_files_is_unknown(tmp_path: Path) -
     for length in range(0, len(whole), 97):
         path.write_bytes(whole[:length])
         assert announced_frames(path) in (None, 10)
+
+
+def write_coded(path: Path, size_px: tuple[int, int], codec: str, aspect: Fraction | None = None) -> Path:
+    """Write five random frames of this size."""
+    av = pytest.importorskip("av")
+    random = np.random.default_rng(3)
+    try:
+        with av.open(str(path), "w") as output:
+            stream = output.add_stream(codec, rate=25)
+            stream.width, stream.height = size_px
+            stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+            if aspect is not None:
+                stream.codec_context.sample_aspect_ratio = aspect
+            for _ in range(5):
+                pixels = random.integers(0, 256, (size_px[1], size_px[0], 3), dtype=np.uint8)
+                output.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="bgr24")))
+            output.mux(stream.encode())
+    except av.codec.codec.UnknownCodecError:
+        pytest.skip(f"this PyAV has no {codec}")
+    return path
+
+
+@pytest.mark.parametrize(("codec", "suffix"), [("libx264", "h264"), ("libx265", "hevc"), ("libx264", "ts")])
+def test_video_file_ends_where_the_size_of_its_pictures_changes(tmp_path: Path, codec: str, suffix: str) -> None:
+    whole = tmp_path / f"joined.{suffix}"
+    parts = [write_coded(tmp_path / f"{size[0]}.{suffix}", size, codec) for size in ((320, 240), (160, 128))]
+    whole.write_bytes(b"".join(part.read_bytes() for part in parts))
+    times, _, _, missing = read(whole)
+    assert len(times) == 5
+    assert missing == "read 5 frames, then the size of the pictures changes"
+    twice = tmp_path / f"twice.{suffix}"
+    twice.write_bytes(2 * parts[0].read_bytes())
+    assert len(read(twice)[0]) == 10
+
+
+@pytest.mark.parametrize(
+    ("codec", "code", "stated"),
+    [
+        ("libx264", b"h264", (176, 144)),
+        ("libx265", b"hevc", (168, 136)),
+        ("libvpx", b"VP80", (162, 130)),
+        ("libvpx-vp9", b"VP90", (162, 130)),
+    ],
+)
+def test_coded_size_of_a_keyframe_is_that_of_its_pictures(
+    tmp_path: Path, codec: str, code: bytes, stated: tuple[int, int]
+) -> None:
+    av = pytest.importorskip("av")
+    path = write_coded(tmp_path / ("a.ts" if "x26" in codec else "a.webm"), (162, 130), codec)
+    with av.open(str(path)) as container:
+        packets = [bytes(packet) for packet in container.demux(video=0) if packet.size]
+    assert coded_size(packets[0], code) == stated
+    assert coded_size(packets[1], code) is None
+    assert coded_size(packets[0][:7], code) is None
+    assert coded_size(packets[0], b"mp4v") is None
+
+
+def test_video_file_pixels_that_are_not_square_are_refused(tmp_path: Path) -> None:
+    assert len(read(write_coded(tmp_path / "a.mp4", (160, 128), "libx264", Fraction(1)))[0]) == 5
+    with pytest.raises(UserError, match=r"not square \(4:3\)"):
+        VideoFile(write_coded(tmp_path / "b.mp4", (160, 128), "libx264", Fraction(4, 3)))
+
+
+def test_video_writer_long_pause_does_not_fill_the_disk(tmp_path: Path) -> None:
+    path = tmp_path / "a.mp4"
+    writer = VideoWriter(path, 10.0)
+    for number, time_s in enumerate((0.0, 0.1, 90_000.0, 90_000.1)):
+        writer.write(time_s, np.full((120, 160, 3), 50 * number, np.uint8))
+    writer.close(90_000.2)
+    with VideoFile(path) as video:
+        levels = [float(frame.mean()) for _, frame in video]
+    assert len(levels) == pytest.approx(30 * 10 + 3, abs=2)
+    assert levels[-1] == pytest.approx(150, abs=5)

@@ -25,5 +25,5 @@ def recorded_pose(message: Any) -> tuple[int, Pose]:
     located = getattr(message.pose, "pose", message.pose)
     place, turn = located.position, located.orientation
     stamp = message.header.stamp
-    pose = Pose.of((place.x, place.y, place.z), (turn.x, turn.y, turn.z, turn.w))
+    pose = Pose.received((place.x, place.y, place.z), (turn.x, turn.y, turn.z, turn.w))
     return int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec), pose

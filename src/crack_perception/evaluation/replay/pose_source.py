@@ -23,6 +23,7 @@ from crack_perception.evaluation.replay.input_topics import (
     static_transforms,
 )
 from crack_perception.evaluation.replay.static_transforms import (
+    BODY_FRAMES,
     Transform,
     ancestors,
     body_pose,
@@ -40,7 +41,7 @@ TRANSLATION, ROTATION = "camera_extrinsic.translation", "camera_extrinsic.rotati
 """Parameters of the camera's place on the vehicle."""
 
 _OPTICAL = re.compile(r"(^|[/_])optical([/_]|$)")
-_VEHICLE_FRAMES = ("base_link", "base_footprint", "base_stabilized", "odom")
+_VEHICLE_FRAMES = (*BODY_FRAMES, "odom")
 # Enough messages to contain the first transform of every broadcaster.
 _TF_MESSAGES_READ = 2000
 

@@ -11,6 +11,9 @@ from typing import Any
 
 from crack_perception.geometry.poses.pose import Pose
 
+BODY_FRAMES = ("base_link", "base_footprint", "base_stabilized")
+"""Frames of a vehicle's body (REP 105 and REP 120), without the prefix of a vehicle; none of them is a map."""
+
 # (parent frame, child frame, pose of the child in the parent)
 Transform = tuple[str, str, Pose]
 
@@ -22,14 +25,18 @@ def transforms_of(message: Any | None) -> list[Transform]:
 
 
 def transform_of(item: Any) -> Transform | None:
-    """Return a geometry_msgs/TransformStamped; None where the node refuses it, too: no rotation, no name of a frame."""
+    """Return a geometry_msgs/TransformStamped; None where the node refuses it, too.
+
+    That is one without a rotation or without the names of two different frames.
+    """
     translation, rotation = item.transform.translation, item.transform.rotation
     try:
-        pose = Pose.of((translation.x, translation.y, translation.z), (rotation.x, rotation.y, rotation.z, rotation.w))
+        turn = (rotation.x, rotation.y, rotation.z, rotation.w)
+        pose = Pose.received((translation.x, translation.y, translation.z), turn)
     except ValueError:
         return None
     parent, child = item.header.frame_id.lstrip("/"), item.child_frame_id.lstrip("/")
-    return (parent, child, pose) if parent and child else None
+    return (parent, child, pose) if parent and child and parent != child else None
 
 
 def ancestors(transforms: Iterable[Transform], frame: str) -> list[str]:
@@ -45,10 +52,11 @@ def map_above(transforms: Iterable[Transform], frame: str) -> str | None:
     """Return the map frame above ``frame``: the ancestor called ``map`` if there is one, else the root.
 
     Returns:
-        None when the frame has no parent.
+        None when the frame has no parent, or the root is the body of a vehicle, whose own transform is missing.
     """
     above = ancestors(transforms, frame)
-    return next((name for name in above if name.rpartition("/")[2] == "map"), above[-1] if above else None)
+    found = next((name for name in above if name.rpartition("/")[2] == "map"), above[-1] if above else None)
+    return None if found is not None and found.rpartition("/")[2] in BODY_FRAMES else found
 
 
 def fixed_pose(transforms: Iterable[Transform], parent: str, child: str) -> Pose | None:

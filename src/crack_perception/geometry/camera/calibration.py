@@ -79,6 +79,14 @@ class Calibration:
         x, y, width, height = self.window_px
         return full.windowed(*self.binning, x, y, width, height)
 
+    def focal_share(self, is_rectified: bool) -> float:
+        """Return the focal length as a share of the image width, which does not depend on the resolution.
+
+        Raises:
+            UserError: The matrix is not filled in.
+        """
+        return float(self._matrix(is_rectified)[1][0, 0] / self.width_px)
+
     def warnings(self, is_rectified: bool, topic: str) -> list[str]:
         """Return warnings about unlikely numbers, one or two sentences each.
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import bisect
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import NamedTuple, TypeVar
@@ -34,6 +35,8 @@ _SAME_CLOCK_NS = 60_000_000_000
 
 # Ten seconds at 200 Hz; faster sources keep fewer seconds.
 _MOST_POSES = 2000
+# Stamps with two contradictory poses that are remembered: those of the images in work.
+_MOST_CONTRADICTIONS = 200
 # The tracks of one chain detect the same jump within this time, and their stamps differ by less than this.
 _SAME_JUMP_S = 1.0
 _SAME_TIME_NS = 200_000_000
@@ -183,16 +186,40 @@ class PoseTrack:
         self._advanced_at = 0
         self._restart_ns = 0
         self._restarted_s = 0.0
+        self._contradictions: deque[tuple[int, str]] = deque(maxlen=_MOST_CONTRADICTIONS)
 
     def push(self, number: int, stamp_ns: int, pose: Pose, covariance: Array | None = None, parent: str = "") -> None:
-        """Add a pose with an ascending sequence number; a clock that was set back restarts the history."""
+        """Add a pose with an ascending sequence number; a clock that was set back restarts the history.
+
+        Two poses of one stamp that contradict each other come from two publishers; ``at`` then uses none of them.
+        """
         stamps = self._history.stamps_ns
         newest_ns = stamps[-1] if stamps else _NEVER_NS
+        if newest_ns - stamp_ns < LEAST_STEP_BACK_NS:
+            self._compare_with_same_stamp(stamp_ns, pose, parent)
         if self._history.push(stamp_ns, (number, parent, pose, covariance)):
             self._restart(self._history.items[0][0], number, stamps[0])
         elif stamps[-1] > newest_ns:
             self._advanced_at = number
         self.arrivals.record(stamp_ns, time.monotonic())
+
+    def _compare_with_same_stamp(self, stamp_ns: int, pose: Pose, parent: str) -> None:
+        """Note a contradiction between this pose and one of the same stamp."""
+        stamps = self._history.stamps_ns
+        index = bisect.bisect_left(stamps, stamp_ns)
+        if index == len(stamps) or stamps[index] != stamp_ns:
+            return
+        _, other_parent, other, _ = self._history.items[index]
+        if parent != other_parent:
+            self._contradictions.append((stamp_ns, f"it has the parents '{other_parent}' and '{parent}' at one stamp"))
+            return
+        try:
+            self._limits.check(other, pose, 0.0)
+        except PoseUnavailable:
+            distance_m = float(np.linalg.norm(pose.position_m - other.position_m))
+            turn_rad = 2 * np.arccos(min(1.0, abs(float(pose.quaternion @ other.quaternion))))
+            text = f"two poses of one stamp differ by {distance_m:.2f} m and {np.rad2deg(turn_rad):.0f} deg"
+            self._contradictions.append((stamp_ns, text))
 
     def set_back(self, number: int, now_ns: int) -> None:
         """Drop poses from before the clock was set back to ``now_ns``; the next pose has ``number``."""
@@ -203,6 +230,7 @@ class PoseTrack:
     def clear(self) -> None:
         """Drop all poses and arrivals."""
         self._history.clear()
+        self._contradictions.clear()
         self.arrivals.clear()
 
     def is_from_before_jump(self, stamp_ns: int, answered_ns: int, answered_at: int, asked_at: int) -> bool:
@@ -243,7 +271,7 @@ class PoseTrack:
 
         Raises:
             PoseUnavailable: No pose yet, the stamp lies outside the history, the gap around it is too wide in time,
-                angle or distance, or the parent frame changes there.
+                angle or distance, the parent frame changes there, or two poses of one stamp contradict each other.
         """
         stamps = self._history.stamps_ns
         if not stamps:
@@ -261,6 +289,9 @@ class PoseTrack:
                 f"the poses around the image are {gap_ns / 1e6:.0f} ms apart, "
                 f"more than {self._limits.max_gap_s * 1e3:.0f} ms"
             )
+        for contradicted_ns, text in self._contradictions:
+            if contradicted_ns in (stamps[after - 1], stamps[after]):
+                raise PoseUnavailable(f"{text}: do two nodes publish it?")
         earlier, later = self._history.items[after - 1 : after + 1]
         if earlier[1] != later[1]:
             raise PoseUnavailable(f"its parent frame changes between '{earlier[1]}' and '{later[1]}'")
@@ -286,6 +317,7 @@ class PoseTrack:
 
     def _restart(self, first: int, noticed_at: int, stamp_ns: int) -> None:
         self.restarts += 1
+        self._contradictions.clear()
         self.restarted_at = first
         self._noticed_at = self._advanced_at = noticed_at
         self._restart_ns = stamp_ns

@@ -17,6 +17,8 @@ Array = npt.NDArray[np.float64]
 
 # More than the orbits of navigation satellites: no position but a damaged number.
 _FARTHEST_M = 1e8
+# Of the squared length of a received quaternion, as in tf2.
+_UNIT_TOLERANCE = 0.01
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,22 @@ class Pose:
         if np.abs(position).max() > _FARTHEST_M:
             raise ValueError(f"a position of {np.abs(position).max():g} m is on no map")
         return Pose(position, rotations.normalise(quaternion))
+
+    @staticmethod
+    def received(position_m: npt.ArrayLike, quaternion: npt.ArrayLike) -> Pose:
+        """Create a checked pose from the numbers of a message, whose quaternion must have length one, as in tf2.
+
+        Another length means that a part of the quaternion is lost or damaged: its direction is not a rounded rotation.
+
+        Raises:
+            ValueError: As in ``of``, or the quaternion does not have length one.
+        """
+        pose = Pose.of(position_m, quaternion)
+        numbers = np.asarray(quaternion, dtype=np.float64)
+        if abs(float(numbers @ numbers) - 1.0) > _UNIT_TOLERANCE:
+            text = ", ".join(f"{number:g}" for number in numbers)
+            raise ValueError(f"the quaternion ({text}) does not have length one")
+        return pose
 
     @staticmethod
     def identity() -> Pose:

@@ -65,12 +65,12 @@ def vehicle_odometry(message: Any) -> tuple[int, Pose, Array | None]:
     variance of the attitude about the axes of the body.
 
     Raises:
-        ValueError: Its pose is not in a north-east-down map.
+        ValueError: Its pose is not in a north-east-down map, or its numbers are no pose.
     """
     if message.pose_frame != _POSE_FRAME_NED:
         raise ValueError(f"its pose_frame is {message.pose_frame}, not {_POSE_FRAME_NED} (NED): the heading is unknown")
     w, x, y, z = (float(number) for number in message.q)
-    pose = Pose.of([float(number) for number in message.position], [x, y, z, w])
+    pose = Pose.received([float(number) for number in message.position], [x, y, z, w])
     position = np.asarray(message.position_variance, dtype=np.float64)
     attitude = np.asarray(message.orientation_variance, dtype=np.float64)
     covariance = None

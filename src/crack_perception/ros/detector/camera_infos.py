@@ -17,6 +17,9 @@ from crack_perception.ros.common.stamps import stamp_ns
 if TYPE_CHECKING:
     from sensor_msgs.msg import CameraInfo
 
+# Relative change of the focal length between two frames that is reported; focusing changes it less.
+_LEAST_ZOOM = 0.05
+
 
 class CameraInfos:
     """The last camera_info messages; filled by the executor, read by the worker.
@@ -38,6 +41,7 @@ class CameraInfos:
         self._latest: CameraInfo | None = None
         self._cached: tuple[tuple[object, ...], tuple[Calibration, CameraModel, list[str]]] | None = None
         self._lock = threading.Lock()
+        self._focal_share: float | None = None
         self.warnings: list[str] = []
 
     def push(self, message: CameraInfo) -> None:
@@ -79,8 +83,20 @@ class CameraInfos:
                 f"camera_info has the frame_id '{frame}' but the image '{camera_frame}'. "
                 "Is 'camera_info' remapped to the camera of 'image'?",
             ]
-        self.warnings = warnings
+        self.warnings = [*warnings, *self._zoom_warning(calibration)]
         return model
+
+    def _zoom_warning(self, calibration: Calibration) -> list[str]:
+        """Return a warning if the focal length is another than that of the frame before."""
+        share, before = calibration.focal_share(self._is_rectified), self._focal_share
+        self._focal_share = share
+        if before is None or abs(share / before - 1.0) < _LEAST_ZOOM:
+            return []
+        return [
+            f"camera_info changed its focal length from {before * calibration.width_px:.0f} to "
+            f"{share * calibration.width_px:.0f} px (of {calibration.width_px} px). If the camera has not zoomed, do "
+            "two cameras publish on this topic?"
+        ]
 
     def _model_of(self, message: CameraInfo) -> tuple[Calibration, CameraModel, list[str]]:
         roi = message.roi

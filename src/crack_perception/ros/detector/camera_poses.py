@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from geometry_msgs.msg import Pose as PoseMessage
     from geometry_msgs.msg import TransformStamped
 
-# tf2 rejects quaternions whose squared length deviates from one by more than this.
-_UNIT_TOLERANCE = 0.01
-
 
 class CameraPoses(Protocol):
     """Source of camera poses."""
@@ -75,10 +72,10 @@ def pose_of(message: PoseMessage) -> Pose:
     """Return the pose in a message.
 
     Raises:
-        ValueError: It holds NaN, infinity or a quaternion of length zero.
+        ValueError: It holds NaN, infinity or a quaternion that does not have length one.
     """
     p, q = message.position, message.orientation
-    return Pose.of([p.x, p.y, p.z], [q.x, q.y, q.z, q.w])
+    return Pose.received([p.x, p.y, p.z], [q.x, q.y, q.z, q.w])
 
 
 class TopicPoses:
@@ -186,10 +183,7 @@ class TfPoses:
             ValueError: It is not a rigid transform, lacks the name of a frame, or there are too many frames.
         """
         t, q = transform.transform.translation, transform.transform.rotation
-        squared = q.x * q.x + q.y * q.y + q.z * q.z + q.w * q.w
-        if not abs(squared - 1.0) <= _UNIT_TOLERANCE:
-            raise ValueError(f"the quaternion ({q.x:g}, {q.y:g}, {q.z:g}, {q.w:g}) does not have length one")
-        pose = Pose.of([t.x, t.y, t.z], [q.x, q.y, q.z, q.w])
+        pose = Pose.received([t.x, t.y, t.z], [q.x, q.y, q.z, q.w])
         parent, child = transform.header.frame_id, transform.child_frame_id
         if is_static:
             self._tree.push_static(parent, child, pose)

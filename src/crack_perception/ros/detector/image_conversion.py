@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from crack_perception.errors import UserError
-from crack_perception.vision.images.blank import lost_part
+from crack_perception.vision.images.blank import LEAST_SIDE_PX, lost_part
 from crack_perception.vision.images.encodings import BadImage, decode_compressed, decode_depth, decode_raw
 from crack_perception.vision.images.samples import SampleScaler
 from crack_perception.vision.images.thermal import refusal_by_name, refusal_by_samples
@@ -97,10 +97,16 @@ class FrameConverter:
         """Return the image as BGR (H, W, 3); a view of the message's bytes for bgr8 with the built-in converter.
 
         Raises:
-            BadImage: The data do not agree with the size or encoding of the message, or a part of the picture is lost.
+            BadImage: The data do not agree with the size or encoding of the message, the image is too small to show a
+                crack, or a part of it is lost.
         """
         before = copy.copy(self._scaler)
         frame = self._decoded(message)
+        if min(frame.shape[:2]) < LEAST_SIDE_PX:
+            raise BadImage(
+                f"the image is too small to show a crack ({frame.shape[1]}x{frame.shape[0]} px); send images of "
+                f"{LEAST_SIDE_PX} px a side or more"
+            )
         lost = lost_part(frame)
         if lost:
             self._scaler = before  # a refused frame does not decide about the bits of the next ones

@@ -226,7 +226,7 @@ def _straight(detection: Detection3D, covariance: Array) -> CrackObservation:
 def _pose(detection: Detection3D) -> Pose:
     position, turn = detection.bbox.center.position, detection.bbox.center.orientation
     try:
-        return Pose.of([position.x, position.y, position.z], [turn.x, turn.y, turn.z, turn.w])
+        return Pose.received([position.x, position.y, position.z], [turn.x, turn.y, turn.z, turn.w])
     except ValueError as error:
         raise ValueError(f"the pose of its box: {error}") from error
 

@@ -10,6 +10,9 @@ import numpy.typing as npt
 
 Image = npt.NDArray[np.uint8]
 
+LEAST_SIDE_PX = 16
+"""Width and height of a picture that can show a crack [px]."""
+
 # A few equal rows occur at the edge of rendered or upscaled pictures.
 _LEAST_ROWS = 8
 _JPEG_GREY = 128

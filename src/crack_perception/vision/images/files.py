@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from crack_perception.errors import UserError
 from crack_perception.memory import available_bytes
-from crack_perception.vision.images.blank import lost_part
+from crack_perception.vision.images.blank import LEAST_SIDE_PX, lost_part
 from crack_perception.vision.images.headers import WHITE_IS_ZERO, PictureHeader, other_format, read_picture_header
 from crack_perception.vision.images.jpeg import DamagedJpeg, decode_jpeg, is_jpeg
 from crack_perception.vision.images.samples import SampleScaler
@@ -30,8 +30,6 @@ RAW_SUFFIXES = (".dng", ".nef", ".nrw", ".cr2", ".cr3", ".crw", ".arw", ".sr2", 
 
 MOST_PIXELS = 1 << 30
 """Pixels of a picture that OpenCV reads."""
-LEAST_SIDE_PX = 16
-"""Width and height of a picture that can show a crack [px]."""
 
 # Decoded twice at most (with its alpha channel and in colour), and copied. Small ones fit everywhere.
 _BYTES_PER_PIXEL = 10
@@ -40,6 +38,15 @@ _SMALL_PIXELS = 50_000_000
 _MOST_PIXELS_PER_BYTE = 300
 _USUAL_COMPRESSIONS = ("LZW", "Deflate", "JPEG", "PackBits")
 _FORMATS = "JPEG, PNG, TIFF, WebP or BMP"
+# Kind of a file that is no picture (a part of the name in ``other_format``) -> what to do.
+_OTHER_REMEDIES = (
+    ("Git LFS pointer", "Run 'git lfs pull' in its repository, or copy it again from its source"),
+    ("full of zeros", "Copy it again from its source"),
+    ("web page", "Download the picture itself"),
+    ("archive", "Unpack it"),
+    *((kind, f"Export its pictures as {_FORMATS}") for kind in ("PDF", "SVG", "XML")),
+    ("video", "Give it to 'crack_perception detect', or save its frames as pictures"),
+)
 # A no-data border is at least this share of the picture; smaller flat corners are shadows and highlights.
 _LEAST_BORDER_SHARE = 0.01
 
@@ -89,10 +96,11 @@ def as_picture(image: npt.NDArray[np.uint8] | str | os.PathLike[str]) -> Picture
     """Return an image that is given as an array or as the path of a file.
 
     Args:
-        image: BGR (H, W, 3), BGRA (H, W, 4) or grey (H, W), uint8, or the path of an image file.
+        image: BGR (H, W, 3), BGRA (H, W, 4) or grey (H, W), uint8, or the path of an image file. Pixels that are
+            transparent, or masked in a ``numpy.ma.MaskedArray``, hold no data.
 
     Raises:
-        UserError: It cannot be read, or is no 8-bit image.
+        UserError: It cannot be read, is no 8-bit image, is too small to show a crack, or holds no picture.
     """
     if isinstance(image, str | os.PathLike):
         return read_masked_picture(Path(image))
@@ -102,9 +110,35 @@ def as_picture(image: npt.NDArray[np.uint8] | str | os.PathLike[str]) -> Picture
     if image.dtype != np.uint8 or image.ndim not in (2, 3) or not image.size:
         raise UserError(f"an array of {image.dtype} {image.shape} is not an 8-bit image", remedy)
     try:
-        return Picture(np.ascontiguousarray(to_bgr(image)))
+        pixels = np.ascontiguousarray(to_bgr(np.asarray(image)))
     except ValueError as error:
         raise UserError(str(error), remedy) from error
+    height, width = pixels.shape[:2]
+    if min(height, width) < LEAST_SIDE_PX:
+        raise UserError(
+            f"an array of {image.shape} is too small to show a crack",
+            f"Give images of {LEAST_SIDE_PX} px a side or more",
+        )
+    has_data = _array_data(image)
+    if has_data is not None and not has_data.any():
+        raise UserError(f"an array of {image.shape} is transparent or masked all over", "Give an image with data")
+    if lost_part(pixels).startswith("all"):
+        raise UserError(f"an array of {image.shape} holds no picture, {lost_part(pixels)}", "Leave it out")
+    stored = Picture(pixels, None if has_data is None or has_data.all() else has_data)
+    return _filled(stored)
+
+
+def _array_data(image: npt.NDArray[np.uint8]) -> Mask | None:
+    """(H, W) where an array holds data by its alpha channel and its mask; None where it has neither."""
+    has_data = np.ones(image.shape[:2], np.bool_)
+    is_masked = isinstance(image, np.ma.MaskedArray)
+    if is_masked:
+        masked = np.ma.getmaskarray(image)
+        has_data &= ~(masked.any(axis=2) if masked.ndim == 3 else masked)
+    has_alpha = image.ndim == 3 and image.shape[2] == 4
+    if has_alpha:
+        has_data &= np.asarray(image)[..., 3] > 0
+    return has_data if is_masked or has_alpha else None
 
 
 def read_picture(path: Path) -> Image:
@@ -122,7 +156,11 @@ def read_masked_picture(path: Path) -> Picture:
     Raises:
         UserError: As ``read_picture``, or none of its pixels holds data.
     """
-    stored = read_stored_picture(path)
+    return _filled(read_stored_picture(path))
+
+
+def _filled(stored: Picture) -> Picture:
+    """Return a picture whose pixels without data have the mean colour of the others."""
     if stored.has_data is None:
         return stored
     filled = stored.pixels.copy()
@@ -182,9 +220,12 @@ def _undecodable(path: Path, data: npt.NDArray[np.uint8], header: PictureHeader)
     if header.format:
         return UserError(f"{path}: is a {header.format} that OpenCV cannot decode", _remedy(header))
     other = other_format(data)
-    return UserError(
-        f"{path}: is {other or 'not a picture'}", f"Convert it to {_FORMATS}" if other else _remedy(header)
-    )
+    return UserError(f"{path}: is {other or 'not a picture'}", _remedy_for(other) if other else _remedy(header))
+
+
+def _remedy_for(other: str) -> str:
+    """What to do with a file of another kind; only pictures can be converted."""
+    return next((remedy for kind, remedy in _OTHER_REMEDIES if kind in other), f"Convert it to {_FORMATS}")
 
 
 def _check_content(path: Path, pixels: Image, header: PictureHeader, has_data: Mask | None) -> None:

@@ -12,6 +12,7 @@ from crack_perception.vision.images.nal_units import Bits, units
 _SLICE, _IDR_SLICE, _PARAMETERS = 1, 5, 7
 _BASELINE = 66
 _OWN_ASPECT = 255
+_MACROBLOCK_PX = 16
 # Profiles whose sequence parameters describe the chroma format.
 _HIGH_PROFILES = frozenset({44, 83, 86, 100, 110, 118, 122, 128, 134, 135, 138, 139, 244})
 
@@ -81,8 +82,32 @@ class FrameNumbers:
         return number not in (last, (last + 1) % (1 << self._sequence.number_bits))
 
 
+def coded_size(data: bytes) -> tuple[int, int] | None:
+    """Return width and height [px], before cropping, that a packet's sequence parameters state; None without them.
+
+    Raises:
+        ValueError: They are damaged.
+    """
+    unit = next((unit for unit in units(data) if unit[0] & 0x1F == _PARAMETERS), None)
+    if unit is None:
+        return None
+    bits = _after_head(unit)[0]
+    bits.fixed(1)
+    width, height = _MACROBLOCK_PX * (bits.golomb() + 1), _MACROBLOCK_PX * (bits.golomb() + 1)
+    return width, height if bits.fixed(1) else 2 * height  # of fields, only every second row is counted
+
+
 def _sequence_of(unit: bytes) -> _Sequence | None:
     """Return the sequence parameters; None where gaps are permitted."""
+    bits, number_bits, profile, has_colour_planes = _after_head(unit)
+    permits_gaps = bits.fixed(1)
+    if permits_gaps:
+        return None
+    return _Sequence(number_bits, has_colour_planes, profile != _BASELINE and _may_reorder(bits))
+
+
+def _after_head(unit: bytes) -> tuple[Bits, int, int, bool]:
+    """Read sequence parameters up to the permission of gaps; return also number_bits, profile and colour planes."""
     bits = Bits(unit[1:])
     profile = bits.fixed(8)
     bits.fixed(16)
@@ -110,10 +135,7 @@ def _sequence_of(unit: bytes) -> _Sequence | None:
         for _ in range(bits.golomb()):
             bits.signed()
     bits.golomb()
-    permits_gaps = bits.fixed(1)
-    if permits_gaps:
-        return None
-    return _Sequence(number_bits, has_colour_planes, profile != _BASELINE and _may_reorder(bits))
+    return bits, number_bits, profile, has_colour_planes
 
 
 def _may_reorder(bits: Bits) -> bool:

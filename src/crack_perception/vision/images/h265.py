@@ -185,15 +185,33 @@ def _differences(bits: Bits, count: int, sign: int) -> tuple[tuple[int, bool], .
     return tuple(found)
 
 
-def _sequence_of(unit: bytes) -> tuple[int, _Sequence]:
-    """Return number and content of sequence parameters (7.3.2.2)."""
+def coded_size(data: bytes) -> tuple[int, int] | None:
+    """Return width and height [px], before cropping, that a packet's sequence parameters state; None without them.
+
+    Raises:
+        ValueError: They are damaged.
+    """
+    unit = next((unit for unit in units(data) if unit[0] >> 1 & 0x3F == _SEQUENCE), None)
+    if unit is None:
+        return None
+    bits = _after_head(unit)[0]
+    return bits.golomb(), bits.golomb()
+
+
+def _after_head(unit: bytes) -> tuple[Bits, int, int, bool]:
+    """Read sequence parameters up to the size; return also the number of layers, their own, and colour planes."""
     bits = Bits(unit[2:])
     bits.fixed(4)
     layers = bits.fixed(3)
     bits.fixed(1)
     _skip_profile(bits, layers)
     number = bits.golomb()
-    has_colour_planes = bits.golomb() == 3 and bool(bits.fixed(1))
+    return bits, layers, number, bits.golomb() == 3 and bool(bits.fixed(1))
+
+
+def _sequence_of(unit: bytes) -> tuple[int, _Sequence]:
+    """Return number and content of sequence parameters (7.3.2.2)."""
+    bits, layers, number, has_colour_planes = _after_head(unit)
     bits.golomb()
     bits.golomb()
     if bits.fixed(1):  # conformance window

@@ -23,14 +23,16 @@ def units(data: bytes) -> Iterator[bytes]:
 
 
 class Bits:
-    """Reader of the fields of a NAL unit.
+    """Reader of the bit fields of a NAL unit or another header.
 
     Args:
         payload: The unit without its header.
+        is_escaped: Whether it holds the bytes that prevent start codes, as in NAL units.
     """
 
-    def __init__(self, payload: bytes) -> None:
-        payload = payload.replace(b"\x00\x00\x03", b"\x00\x00")
+    def __init__(self, payload: bytes, is_escaped: bool = True) -> None:
+        if is_escaped:
+            payload = payload.replace(b"\x00\x00\x03", b"\x00\x00")
         self._length = 8 * len(payload)
         self._number = int.from_bytes(payload, "big")
         self._place = 0

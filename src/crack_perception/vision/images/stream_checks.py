@@ -20,6 +20,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from crack_perception.vision.images.coded_size import coded_size
 from crack_perception.vision.images.jpeg import DamagedJpeg, decode_jpeg
 from crack_perception.vision.images.native_messages import native_messages
 
@@ -68,9 +69,13 @@ class PacketCheck:
     def __init__(self, path: Path) -> None:
         self.damaged = 0
         """Damaged packets so far."""
+        self.has_changed_size = False
+        """Whether the last packet states another size of its pictures than the first that states one."""
+        self._size_px: tuple[int, ...] | None = None
         self._capture: cv2.VideoCapture | None = cv2.VideoCapture(str(path))
         codec = int(self._capture.get(cv2.CAP_PROP_FOURCC)) & 0xFFFFFFFF
         code = codec.to_bytes(4, "little")
+        self._code = code
         self._is_motion_jpeg = code in _MOTION_JPEG
         if not (self._is_motion_jpeg or code in _WITHOUT_ZERO_RUNS) or not self._capture.set(cv2.CAP_PROP_FORMAT, -1):
             self.close()
@@ -90,17 +95,29 @@ class PacketCheck:
             self.close()
             return False
         packet = np.ascontiguousarray(data, np.uint8).ravel()
-        self.damaged += self._is_damaged_jpeg(packet) if self._is_motion_jpeg else has_zero_run(packet)
+        if self._is_motion_jpeg:
+            self._check_jpeg(packet)
+        else:
+            self.damaged += has_zero_run(packet)
+            self._compare_size(coded_size(packet.tobytes(), self._code))
         return True
 
-    @staticmethod
-    def _is_damaged_jpeg(packet: npt.NDArray[np.uint8]) -> bool:
+    def _check_jpeg(self, packet: npt.NDArray[np.uint8]) -> None:
         if _HUFFMAN_TABLES not in packet[:4096].tobytes():
-            return False  # cameras that leave out the standard tables: libjpeg needs them
+            return  # cameras that leave out the standard tables: libjpeg needs them
         try:
-            return decode_jpeg(packet) is None
+            picture = decode_jpeg(packet)
         except (DamagedJpeg, cv2.error):
-            return True
+            picture = None
+        if picture is None:
+            self.damaged += 1
+        else:
+            self._compare_size(picture.shape[:2])
+
+    def _compare_size(self, size_px: tuple[int, ...] | None) -> None:
+        if size_px is not None:
+            self._size_px = self._size_px or size_px
+            self.has_changed_size = size_px != self._size_px
 
 
 def has_zero_run(packet: npt.NDArray[np.uint8]) -> bool:

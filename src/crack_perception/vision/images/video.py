@@ -28,6 +28,10 @@ VIDEO_SUFFIXES = (
 
 _USUAL_RATE_HZ = 25.0
 _MOST_RATE_HZ = 60.0
+# Some encoders round the pixel aspect ratio.
+_MOST_PIXEL_ASPECT_ERROR = 0.02
+# A pause of the source, or a damaged time, is shown for at most this long: it would fill the disk with equal frames.
+_LONGEST_SHOWN_S = 30.0
 # A container's duration may count the last frame or not, and round its times to milliseconds or to an audio packet.
 _TOLERATED_FRAMES = 1.5
 _TRANSPORT_PACKET_BYTES = (188, 192, 204)
@@ -66,7 +70,9 @@ class VideoFile:
         path: Of the video.
 
     Raises:
-        UserError: It cannot be opened.
+        UserError: It cannot be opened, or its pixels are not square.
+
+    The iteration ends where the size of the coded pictures changes, see ``missing``.
     """
 
     def __init__(self, path: Path) -> None:
@@ -82,6 +88,7 @@ class VideoFile:
                 f"{path}: no frame could be read, its header is missing or of an unknown format",
                 "Copy it again, or convert it to H.264 in MP4",
             )
+        self._check_square_pixels()
         rate_hz = self._capture.get(cv2.CAP_PROP_FPS)
         self.rate_hz = rate_hz if 0.0 < rate_hz < float("inf") else _USUAL_RATE_HZ
         self._promised = max(0, int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT)))
@@ -109,7 +116,7 @@ class VideoFile:
                 is_grabbed = self._capture.grab()
                 found, frame = self._capture.retrieve() if is_grabbed else (False, None)
                 self._packets.check_next()
-            if not is_grabbed:
+            if not is_grabbed or self._packets.has_changed_size:
                 break
             if not found or frame is None:
                 self._undecoded += 1
@@ -129,8 +136,21 @@ class VideoFile:
             self.number = number
             yield time_s, np.asarray(frame, np.uint8)
         with self._messages.collected():
-            while self._packets.check_next():
+            while not self._packets.has_changed_size and self._packets.check_next():
                 pass
+
+    def _check_square_pixels(self) -> None:
+        """Check that the pixels are as wide as high: the width of a crack would depend on its direction.
+
+        Raises:
+            UserError: They are not.
+        """
+        across, along = self._capture.get(cv2.CAP_PROP_SAR_NUM), self._capture.get(cv2.CAP_PROP_SAR_DEN)
+        if across > 0 and along > 0 and abs(across / along - 1) > _MOST_PIXEL_ASPECT_ERROR:
+            raise UserError(
+                f"{self.path}: its pixels are not square ({across:g}:{along:g}), so widths would be wrong",
+                "Convert it, for example with 'ffmpeg -i IN -vf scale=iw*sar:ih,setsar=1 OUT'",
+            )
 
     @property
     def step_s(self) -> float:
@@ -139,11 +159,18 @@ class VideoFile:
         return float(median(steps)) if steps.size else 1.0 / self.rate_hz
 
     @property
+    def has_changed_size(self) -> bool:
+        """Whether the iteration ended because the size of the pictures changes."""
+        return self._packets.has_changed_size
+
+    @property
     def missing(self) -> str:
         """Return a description of the missing part of the file; empty if it was read completely."""
         read = len(self._times_s)
         if not read:
             return "no frame could be read"
+        if self.has_changed_size:
+            return f"read {read} frames, then the size of the pictures changes"
         if self._announced is not None:
             # The container counts its samples, so a gap in their times is one of the camera.
             if read + self._undecoded < self._announced - 1:
@@ -185,7 +212,7 @@ class VideoFile:
 
 
 class VideoWriter:
-    """Writes frames at their own times to an MP4 of constant rate, repeating those that stay longer.
+    """Writes frames at their own times to an MP4 of constant rate, repeating those that stay longer, up to 30 s.
 
     Args:
         path: Of the video.
@@ -201,7 +228,7 @@ class VideoWriter:
         self._rate_hz = rate_hz if rate_hz <= _MOST_RATE_HZ else 0.0
         self._written = 0
         self._last: Image | None = None
-        self._begin_s = 0.0
+        self._begin_s = self._last_s = 0.0
         self._writer: cv2.VideoWriter | None = None
 
     def write(self, time_s: float, picture: Image) -> None:
@@ -211,9 +238,11 @@ class VideoWriter:
             UserError: OpenCV cannot write videos here.
         """
         if self._last is None:
-            self._last, self._begin_s = picture, time_s
+            self._last, self._begin_s, self._last_s = picture, time_s, time_s
             return
         size_px = self._last.shape[1::-1]
+        self._begin_s += max(0.0, time_s - self._last_s - _LONGEST_SHOWN_S)
+        self._last_s = time_s
         self._repeat_until(time_s)
         self._last = picture if picture.shape[1::-1] == size_px else np.asarray(cv2.resize(picture, size_px), np.uint8)
 
