@@ -16,7 +16,17 @@ import pytest
 
 PACKAGE = "crack_perception"
 ROOT = Path(__file__).resolve().parents[1] / "src" / PACKAGE
-EVERYBODYS = {"cores", "errors", "interrupts", "memory", "middleware", "parameter_files", "paths", "processes"}
+EVERYBODYS = {
+    "cores",
+    "documents",
+    "errors",
+    "interrupts",
+    "memory",
+    "middleware",
+    "parameter_files",
+    "paths",
+    "processes",
+}
 """Modules at the top of the package that every room may import."""
 
 CORE = {"vision", "recognition", "geometry", "mapping", "inspection"}

@@ -20,6 +20,7 @@ import yaml
 
 from crack_perception.errors import UserError
 
+_BEGIN = "Begin with a copy of config/drone.yaml"
 _LEAF = "ros__parameters"
 _ROS_ARGUMENTS = "--ros-args"
 # Parameters that rclpy declares for every node, and those that appear with a publisher or subscription.
@@ -136,8 +137,10 @@ def _read(path: Path) -> tuple[list[ParameterBlock], list[str]]:
             documents.append(loader.get_data())
     except OSError as error:
         raise UserError(f"{name}: cannot be read: {error.strerror}", "Check its permissions") from error
+    except RecursionError:
+        raise UserError(f"{name}: is no ROS parameter file: it is nested too deeply", _BEGIN) from None
     except (yaml.YAMLError, ValueError) as error:
-        raise UserError(f"{name}: is not YAML: {error}", "Begin with a copy of config/drone.yaml") from error
+        raise UserError(f"{name}: is not YAML: {error}", _BEGIN) from error
     try:
         return [block for tree in documents if tree is not None for block in _blocks(tree, "")], loader.repeated
     except TypeError as error:

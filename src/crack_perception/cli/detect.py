@@ -16,6 +16,8 @@ from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from crack_perception.documents import parse_json
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -228,13 +230,13 @@ class _Report:
 
         try:
             lines = self._journal_path.read_text(encoding="utf-8").splitlines()
-            values = [json.loads(line) for line in lines if line.endswith("}") and _is_json(line)]
+            values = [parse_json(line) for line in lines if line.endswith("}") and _is_json(line)]
             if values and "settings" in values[0]:
                 return values[0]["settings"], values[1:]
         except OSError:
             pass
         try:
-            report = json.loads(self.path.read_text(encoding="utf-8"))
+            report = parse_json(self.path.read_text(encoding="utf-8"))
             return report, list(report["inputs"])
         except FileNotFoundError:
             return {}, []
@@ -244,7 +246,7 @@ class _Report:
 
 def _is_json(line: str) -> bool:
     try:
-        json.loads(line)
+        parse_json(line)
     except ValueError:
         return False
     return True

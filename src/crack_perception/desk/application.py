@@ -26,6 +26,7 @@ from crack_perception.desk.documents import Plain, coverage_classes_document, de
 from crack_perception.desk.history import steps_of, words_of
 from crack_perception.desk.map_files import read_photograph
 from crack_perception.desk.opened_map import OpenedMap, ReadOnlyMap, RefusedDecision, State
+from crack_perception.documents import parse_json
 from crack_perception.errors import UserError
 from crack_perception.mapping.evidence.decisions import Decision
 
@@ -211,8 +212,8 @@ async def _body(request: Request) -> dict[str, Any]:
         if len(content) > _MOST_BODY_BYTES:
             raise _BadRequest(f"the request has more than {_MOST_BODY_BYTES:,} bytes")
     try:
-        body = json.loads(bytes(content))
-    except (ValueError, RecursionError) as error:
+        body = parse_json(bytes(content))
+    except ValueError as error:
         raise _BadRequest("the request is not JSON") from error
     if not isinstance(body, dict):
         raise _BadRequest("the request is not a JSON object")

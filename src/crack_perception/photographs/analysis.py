@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from crack_perception.documents import parse_json
 from crack_perception.geometry.camera.models import CameraModel
 from crack_perception.geometry.line_lifting import largest_gsd_mm_per_px, outline_on_surface
 from crack_perception.geometry.poses.buffer import MovingPose
@@ -246,7 +247,7 @@ def read_result(path: Path, digest: str) -> PhotographResult | None:
     """Read a result; None where there is none, it is damaged, or it was computed from something else."""
     try:
         with np.load(path, allow_pickle=False) as stored:
-            header = json.loads(stored["header"].tobytes())
+            header = parse_json(stored["header"].tobytes())
             if header["digest"] != digest:
                 return None
             lines = []

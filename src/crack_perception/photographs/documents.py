@@ -5,13 +5,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
 
+from crack_perception.documents import parse_json
 from crack_perception.errors import UserError
 
 MOST_BYTES = 512 << 20
@@ -45,8 +45,8 @@ def read_json(path: Path) -> Any:
         UserError: The file cannot be read or is no JSON.
     """
     try:
-        return json.loads(read_text(path))
-    except (ValueError, RecursionError) as error:
+        return parse_json(read_text(path))
+    except ValueError as error:
         raise UserError(f"{path}: is no JSON ({error})", "Export it again") from error
 
 
@@ -61,7 +61,7 @@ def read_xml(path: Path) -> ET.Element:
         raise UserError(f"{path}: declares a document type or entities", "Export it again without them")
     try:
         return ET.fromstring(text)
-    except (ET.ParseError, RecursionError) as error:
+    except ET.ParseError as error:
         raise UserError(f"{path}: is no XML ({error})", "Export it again") from error
 
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from crack_perception.documents import parse_json
 from crack_perception.errors import UsageError, UserError
 from crack_perception.paths import models_directory, user_path
 from crack_perception.recognition.compact_graph import compress_graph, decompress_graph
@@ -186,8 +187,8 @@ def load_model(name_or_path: str) -> LoadedModel:
     directory = model_directory(name_or_path)
     card_path = directory / CARD_NAME
     try:
-        card = json.loads(card_path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+        card = parse_json(card_path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
         raise UserError(f"{card_path}: is not a readable model card ({error})", _REINSTALL) from error
     if not isinstance(card, dict):
         raise UserError(f"{card_path}: is not a model card, which is a JSON object", _REINSTALL)

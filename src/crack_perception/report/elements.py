@@ -17,6 +17,7 @@ import numpy.typing as npt
 import shapely
 import yaml
 
+from crack_perception.documents import parse_yaml
 from crack_perception.errors import UserError
 from crack_perception.mapping.export.plan.facets import Facet
 from crack_perception.report.condition_states import Material, Stretches
@@ -195,7 +196,7 @@ def _rows(path: Path) -> list[Mapping[str, Any]]:
         raise UserError(f"{path}: cannot be read ({error})", "Give a CSV or YAML file in UTF-8") from error
     if path.suffix.lower() in (".yaml", ".yml"):
         try:
-            rows = yaml.safe_load(text)
+            rows = parse_yaml(text)
         except yaml.YAMLError as error:
             raise UserError(f"{path}: is not YAML ({' '.join(str(error).split())})", _EXAMPLE) from error
         if not isinstance(rows, list) or not all(isinstance(row, Mapping) for row in rows):

@@ -22,6 +22,7 @@ from typing import Any
 
 import yaml
 
+from crack_perception.documents import parse_yaml
 from crack_perception.errors import UserError
 from crack_perception.ros.px4.parameters import SPECS as PX4_TRANSFORMS_SPECS
 
@@ -154,7 +155,7 @@ def read_profile(config: Path, kind: str, name: str) -> Profile:
             f"Choose one of {', '.join(names(config, kind))}, or give the path of your own .yaml file",
         )
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        content = parse_yaml(path.read_text(encoding="utf-8")) or {}
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise UserError(f"{path} is not a readable YAML file: {error}") from error
     return _checked(content, path)

@@ -18,8 +18,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import yaml
-
+from crack_perception.documents import parse_yaml
 from crack_perception.errors import UserError
 from crack_perception.evaluation.recordings.bag import Bag, Losses, Window, deserialize, open_bag
 from crack_perception.evaluation.recordings.definitions import VIDEO_TYPES
@@ -119,7 +118,7 @@ class BagRecording:
 
 def _values(parameters: Mapping[str, str]) -> dict[str, Any]:
     """Return the values of parameters that are written as on a ROS command line."""
-    return {name: yaml.safe_load(text) for name, text in parameters.items()}
+    return {name: parse_yaml(text) for name, text in parameters.items()}
 
 
 @dataclass(frozen=True)

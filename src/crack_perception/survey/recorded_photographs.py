@@ -17,6 +17,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from crack_perception.documents import parse_json
 from crack_perception.inspection.evidence import LocatedFrame, encoded, record
 from crack_perception.inspection.photograph_chooser import PhotographChooser
 from crack_perception.mapping.evidence.album import view_of
@@ -188,7 +189,7 @@ def recorded(file: Any) -> Iterator[RecordedPhotograph]:
     row = 0
     for batch in pq.ParquetFile(file).iter_batches(_GROUP_ROWS, columns=["jpeg_bytes", "record"]):
         for each in batch.to_pylist():
-            yield RecordedPhotograph(row, photograph_of(json.loads(each["record"])), each["jpeg_bytes"])
+            yield RecordedPhotograph(row, photograph_of(parse_json(each["record"])), each["jpeg_bytes"])
             row += 1
 
 

@@ -5,12 +5,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
+from crack_perception.documents import parse_json
 from crack_perception.errors import UsageError, UserError
 from crack_perception.mapping.export.geographic import GeographicOrigin
 from crack_perception.survey.settings import FORMAT
@@ -139,7 +139,7 @@ def read_registry(storage: Storage) -> Registry:
     if data is None:
         return Registry()
     try:
-        return replace(_registry(json.loads(data)), stored=data)
+        return replace(_registry(parse_json(data)), stored=data)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(
             f"{storage.url}/{SUMMARY}: is damaged ({error})",

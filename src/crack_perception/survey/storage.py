@@ -17,6 +17,7 @@ from typing import Any
 import fsspec
 import pyarrow as pa
 
+from crack_perception.documents import parse_json
 from crack_perception.errors import UserError, file_error
 from crack_perception.mapping.storage.atomic_file import replace_file, write_atomically
 
@@ -148,7 +149,7 @@ class Storage:
         """Return the content of a JSON file; None where there is none, or it is damaged."""
         data = self.read(name)
         try:
-            return None if data is None else json.loads(data)
+            return None if data is None else parse_json(data)
         except ValueError:
             return None
 

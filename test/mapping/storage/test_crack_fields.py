@@ -53,3 +53,26 @@ def test_crack_of_random_crack_restores_values_and_types() -> None:
 def test_matched_fields_missing_counterpart_named(names: list[str], kinds: dict[str, type]) -> None:
     with pytest.raises(TypeError, match="colour"):
         matched_fields(names, kinds)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("score", 17.0),
+        ("score", -0.1),
+        ("score", float("nan")),
+        ("views", -5),
+        ("misses", -1),
+        ("line_m", [[0.0, 0.0, 0.0], [1e300, 0.0, 0.0]]),
+        ("width_mm", [-1.0, 1.0]),
+        ("width_mm", [1.0, 5e15]),
+        ("width_sigma_mm", [-1.0, 1.0]),
+        ("covariance_m2", [[-1.0, 0, 0], [0, 1, 0], [0, 0, 1]]),
+    ],
+)
+def test_crack_of_numbers_that_no_crack_has_are_refused(name: str, value: object) -> None:
+    plain = plain_crack(straight_crack())
+    two_points = {"line_m": [[0.0, 0.0, 0.0], [1.0, 0.0, 0.0]], "width_mm": [1.0, None], "width_sigma_mm": [0.1, None]}
+    assert crack_of(plain | two_points).width_mm[0] == 1.0
+    with pytest.raises(ValueError, match=f"^{name}: "):
+        crack_of(plain | two_points | {name: value})

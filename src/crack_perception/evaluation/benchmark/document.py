@@ -5,10 +5,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
+from crack_perception.documents import parse_json
 from crack_perception.errors import UserError
 from crack_perception.evaluation.benchmark.tile_times import RATIOS
 
@@ -24,7 +24,7 @@ def read_document(path: Path) -> dict[str, Any]:
     """
     remedy = "Give a file written by `crack_perception benchmark --out FILE`"
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = parse_json(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})", remedy) from None
     except ValueError as error:

@@ -17,6 +17,7 @@ from typing import Any
 
 import yaml
 
+from crack_perception.documents import parse_yaml
 from crack_perception.errors import UserError
 from crack_perception.evaluation.recordings import mcap, ros1, sqlite
 from crack_perception.evaluation.recordings.compression import ZSTD_ERRORS, ZSTD_MAGIC, open_zstd
@@ -140,7 +141,7 @@ def _files_of(folder: Path, location: Location) -> list[Path]:
         location.notes.append(f"{folder} has no {METADATA}: its files are read in order of their names")
         return present
     try:
-        information = yaml.load(metadata.read_bytes(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        information = parse_yaml(metadata.read_bytes())
         information = information["rosbag2_bagfile_information"]
         named = [folder / Path(str(name)).name for name in information["relative_file_paths"]]
         location.expected = _expected(information)

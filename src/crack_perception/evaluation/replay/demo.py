@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 import crack_perception
+from crack_perception.documents import parse_json
 from crack_perception.errors import UserError
 from crack_perception.evaluation.recordings.bag import Bag, BagTopic, open_bag
 from crack_perception.evaluation.recordings.images import ImageReader
@@ -84,7 +85,7 @@ def _content(file: Path) -> bytes:
 
 def _read(mark: Path) -> object:
     try:
-        return json.loads(mark.read_text(encoding="utf-8"))
+        return parse_json(mark.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
 

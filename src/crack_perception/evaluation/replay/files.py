@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from crack_perception.documents import parse_yaml
 from crack_perception.errors import file_error
 from crack_perception.evaluation.replay.mapper_session import MAP_NAME, clear_map_folder
 from crack_perception.parameter_files import copy_mark, read_parameter_file
@@ -97,7 +98,7 @@ def readdressed(path: Path, node: str, copy: Path) -> tuple[Path, list[str]]:
     ]
     if not keys:
         return path, []
-    tree = yaml.safe_load(path.read_bytes())
+    tree = parse_yaml(path.read_bytes())
     document: dict[str, Any] = {}
     _collect(tree, "", keys, node, document)
     copy.write_text(yaml.safe_dump(document, sort_keys=False) + copy_mark(str(path)), encoding="utf-8")

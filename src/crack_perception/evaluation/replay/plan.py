@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from crack_perception.documents import parse_json, parse_yaml
 from crack_perception.errors import UsageError
 from crack_perception.evaluation.metrics.crack_recall import DEFAULT_MIN_WIDTH_PX
 from crack_perception.evaluation.metrics.marked_pictures import MarkedPictures, read_coco, read_masks
@@ -162,7 +162,7 @@ def _given_values(options: ReplayOptions) -> dict[str, Any]:
 def _parsed(text: str) -> Any:
     """Return a value as ROS reads it on a command line."""
     try:
-        return yaml.safe_load(text)
+        return parse_yaml(text)
     except yaml.YAMLError:
         return text
 
@@ -210,8 +210,8 @@ def _given_truth(path: Path) -> _TruthKinds:
         return None, read_masks(path), ()
     if path.is_file():
         try:
-            document = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError):
+            document = parse_json(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
             document = None  # load_truth says what is wrong
         if isinstance(document, dict) and "annotations" in document and "images" in document:
             return None, read_coco(path, document), ()

@@ -5,11 +5,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from crack_perception.documents import parse_json
 from crack_perception.errors import UserError
 from crack_perception.evaluation.machine import processor_text
 
@@ -21,7 +21,7 @@ def read_document(path: Path) -> dict[str, Any]:
         UserError: The file is missing or is not a report of a soak test.
     """
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = parse_json(path.read_text(encoding="utf-8"))
         if isinstance(document, dict) and isinstance(document.get("rows"), list):
             return document
     except (OSError, ValueError) as error:

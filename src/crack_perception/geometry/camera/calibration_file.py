@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from crack_perception.documents import parse_yaml
 from crack_perception.errors import UserError
 from crack_perception.geometry.camera.calibration import Calibration
 from crack_perception.geometry.camera.models import CameraModel
@@ -26,7 +27,7 @@ def read_camera_file(path: Path) -> CameraModel:
     try:
         if path.stat().st_size > _MOST_BYTES:
             raise UserError(f"{path}: is no calibration, it has {path.stat().st_size} bytes", "Check the path")
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        document = parse_yaml(path.read_text(encoding="utf-8"))
         matrix, lens = _numbers(document["camera_matrix"]), _numbers(document["distortion_coefficients"])
         calibration = Calibration(
             width_px=int(document["image_width"]),

@@ -15,6 +15,7 @@ import json
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from crack_perception.documents import parse_json
 from crack_perception.mapping.evidence.photograph import Photograph, photograph_of, plain_photograph
 
 MAX_RECORD_BYTES = 262_144
@@ -104,8 +105,8 @@ def photograph_in(jpeg: bytes) -> Photograph:
     if sorted(parts) != list(range(1, announced + 1)):
         raise ValueError("the record is not complete")
     try:
-        plain = json.loads(b"".join(parts[number] for number in sorted(parts)))
-    except (ValueError, RecursionError) as error:
+        plain = parse_json(b"".join(parts[number] for number in sorted(parts)))
+    except ValueError as error:
         raise ValueError(f"the record is no JSON: {error}") from error
     if not isinstance(plain, dict):
         raise ValueError("the record is no JSON object")

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -13,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from crack_perception.documents import parse_json
 from crack_perception.errors import UserError
 from crack_perception.paths import write_json
 
@@ -107,7 +107,7 @@ def read_origin(map_path: Path) -> GeographicOrigin | None:
     """
     path = origin_path(map_path)
     try:
-        plain = json.loads(path.read_text(encoding="utf-8"))
+        plain = parse_json(path.read_text(encoding="utf-8"))
         return GeographicOrigin(**{each.name: float(plain[each.name]) for each in fields(GeographicOrigin)})
     except FileNotFoundError:
         return None

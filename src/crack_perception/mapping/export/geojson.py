@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from crack_perception.documents import parse_json
 from crack_perception.errors import UserError
 from crack_perception.mapping.export.crack_report import CrackReport, crack_reports
 from crack_perception.mapping.export.geographic import GeographicOrigin
@@ -116,7 +117,7 @@ def load_map_geojson(path: Path) -> tuple[MappedCrack, ...]:
         UserError: No such file, not such a file, or one in degrees.
     """
     try:
-        collection = json.loads(path.read_text(encoding="utf-8"))
+        collection = parse_json(path.read_text(encoding="utf-8"))
         member = collection[MEMBER]
         units, version = member["units"], member["version"]
         features = list(collection["features"])

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from crack_perception.documents import parse_json
 from crack_perception.mapping.coverage.coverage import CoverageChanges
 from crack_perception.mapping.coverage.surface_grid import TILE_CELLS, Cells, SurfaceFrame
 from crack_perception.mapping.coverage.view import CameraGeometry
@@ -79,7 +80,7 @@ def read_surface_frames(database: sqlite3.Connection, order: str = "ASC") -> Ite
     """
     for surface_id, record in database.execute(f"SELECT id, record FROM coverage_surface ORDER BY id {order}"):
         try:
-            yield _frame_of(surface_id, json.loads(record))
+            yield _frame_of(surface_id, parse_json(record))
         except (TypeError, KeyError, ValueError) as error:
             raise ValueError(f"coverage of surface {surface_id}: {error}") from error
 
@@ -112,7 +113,7 @@ def read_camera(database: sqlite3.Connection) -> CameraGeometry | None:
     if row is None:
         return None
     try:
-        camera = CameraGeometry(**{name: float(value) for name, value in json.loads(row[0]).items()})
+        camera = CameraGeometry(**{name: float(value) for name, value in parse_json(row[0]).items()})
     except (TypeError, AttributeError, ValueError) as error:
         raise ValueError(f"camera of the coverage: {error}") from error
     if not all(0.0 < value < math.inf for value in asdict(camera).values()):

@@ -21,6 +21,9 @@ import numpy as np
 from crack_perception.mapping.mapped_crack import CrackState, MappedCrack
 
 _UNIT_TOLERANCE = 1e-3
+# As for poses.
+_FARTHEST_M = 1e8
+_WIDEST_MM = 1e5
 
 Plain: TypeAlias = Any
 """What JSON can hold: int, float, str, None or a list of these."""
@@ -176,6 +179,26 @@ def _check(crack: MappedCrack) -> None:
             raise ValueError(f"{name}: has the shape {found}, not {shape}")
     if not abs(np.linalg.norm(crack.normal) - 1.0) < _UNIT_TOLERANCE:
         raise ValueError("normal: is not of length 1")
+    _check_numbers(crack)
+
+
+def _check_numbers(crack: MappedCrack) -> None:
+    """Check for numbers that no crack has; they come from a damaged file or from another program."""
+    farthest_m = float(np.abs(crack.line_m).max())
+    if farthest_m > _FARTHEST_M:
+        raise ValueError(f"line_m: has a point at {farthest_m:g} m")
+    for name in ("width_mm", "width_sigma_mm"):
+        widths = getattr(crack, name)
+        known = widths[~np.isnan(widths)]
+        if known.size and not 0.0 <= known.min() <= known.max() <= (_WIDEST_MM if name == "width_mm" else math.inf):
+            raise ValueError(f"{name}: has {known.min():g} to {known.max():g} mm")
+    if not 0.0 <= crack.score <= 1.0:
+        raise ValueError(f"score: is {crack.score:g}, not from 0 to 1")
+    for name in ("views", "misses"):
+        if getattr(crack, name) < 0:
+            raise ValueError(f"{name}: is {getattr(crack, name)}")
+    if np.diag(crack.covariance_m2).min() < 0.0:
+        raise ValueError("covariance_m2: has a negative variance")
 
 
 def _plain_float(value: float) -> Plain:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from crack_perception.documents import parse_json
 from crack_perception.mapping.evidence.decisions import Decision, decision_of
 from crack_perception.mapping.evidence.photograph import Photograph, photograph_of, plain_photograph
 from crack_perception.mapping.mapped_crack import MappedCrack
@@ -215,7 +216,7 @@ def read_photographs(database: sqlite3.Connection, order: str = "ASC") -> Iterat
         f"SELECT file, crack_id, record FROM photograph ORDER BY crack_id {order}, file {order}"
     ):
         try:
-            yield photograph_of(json.loads(record) | {"file": file, "crack_id": crack_id})
+            yield photograph_of(parse_json(record) | {"file": file, "crack_id": crack_id})
         except (TypeError, ValueError) as error:
             raise ValueError(f"photograph {file}: {error}") from error
 
@@ -231,7 +232,7 @@ def read_decisions(database: sqlite3.Connection, order: str = "ASC") -> Iterator
     for row in cursor:
         plain = dict(zip(names, row, strict=True))
         try:
-            yield decision_of(plain | {"value": json.loads(plain["value"])})
+            yield decision_of(plain | {"value": parse_json(plain["value"])})
         except (TypeError, ValueError) as error:
             raise ValueError(f"decision {plain['id']}: {error}") from error
 
@@ -243,7 +244,7 @@ def inspected_area_of(corners: Any) -> Array:
         ValueError: The cell does not hold a polygon.
     """
     try:
-        corners_m = np.array(json.loads(corners), np.float64)
+        corners_m = np.array(parse_json(corners), np.float64)
     except (TypeError, ValueError) as error:
         raise ValueError(f"corners_m: {error}") from error
     if corners_m.ndim != 2 or corners_m.shape[1] != 3 or len(corners_m) < _LEAST_CORNERS:
@@ -269,7 +270,7 @@ def crack_of_row(row: dict[str, Any]) -> MappedCrack:
     """
     arrays = {field.name for field in CRACK_FIELDS if isinstance(field.kind, np.dtype)}
     plain = {
-        name: json.loads(value) if name in arrays and isinstance(value, str) else value for name, value in row.items()
+        name: parse_json(value) if name in arrays and isinstance(value, str) else value for name, value in row.items()
     }
     return crack_of(plain)
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import yaml
 
+from crack_perception.documents import parse_yaml
 from crack_perception.errors import UserError
 from crack_perception.geometry.poses.pose import Pose
 from crack_perception.geometry.surface.map_planes import MapPlane, MapPlanes
@@ -128,10 +129,10 @@ def read_values(path: Path) -> dict[str, Any]:
     try:
         if path.stat().st_size > _MOST_BYTES:
             raise UserError(f"{path}: is no file of settings, it has {path.stat().st_size} bytes", "Check the path")
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        document = parse_yaml(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: cannot be read ({error})", "Check the path") from error
-    except (yaml.YAMLError, RecursionError) as error:
+    except yaml.YAMLError as error:
         raise UserError(f"{path}: is no YAML ({str(error).splitlines()[0]})", "Check its indentation") from error
     blocks = list(_leaves(document))
     is_node_file = bool(blocks)

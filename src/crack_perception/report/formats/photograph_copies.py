@@ -17,6 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from crack_perception.documents import parse_json
 from crack_perception.errors import UserError, file_error
 from crack_perception.report.whole_file import whole_file
 
@@ -111,7 +112,7 @@ def _stamp(path: Path) -> _Stamp | None:
 def _read_index(folder: Path) -> dict[str, _Stamp]:
     """Files of earlier reports; none where there is no index that can be read."""
     try:
-        files = json.loads((folder / INDEX).read_text(encoding="utf-8"))["files"]
+        files = parse_json((folder / INDEX).read_text(encoding="utf-8"))["files"]
         return {str(name): (int(size), int(time_ns)) for name, (size, time_ns) in files.items()}
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return {}

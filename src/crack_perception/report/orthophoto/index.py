@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from crack_perception.documents import parse_json
 from crack_perception.errors import UserError
 from crack_perception.mapping.export.plan.facets import Facet
 
@@ -86,7 +86,7 @@ def read_index(folder: Path) -> list[FacetOrthophoto]:
     """
     path = folder / INDEX
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = parse_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return []
     except (OSError, ValueError) as error:

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import yaml
 
+from crack_perception.documents import parse_yaml
 from crack_perception.errors import UserError
 from crack_perception.evaluation.recordings.bag import Bag, BagMessage, deserialize
 from crack_perception.evaluation.recordings.definitions import VEHICLE_ODOMETRY
@@ -82,7 +82,7 @@ class RecordedFrames:
     def __init__(self, bag: Bag, topics: Mapping[str, str], parameters: Path | None = None) -> None:
         plan = plan_replay(bag, ReplayOptions(bag=bag.path, out=bag.path, topics=topics))
         self._bag, self._inputs = bag, plan.inputs.by_input
-        values = {name: yaml.safe_load(value) for name, value in plan.parameters.items()}
+        values = {name: parse_yaml(value) for name, value in plan.parameters.items()}
         if parameters is not None:
             chosen = parameter_values(parameters, _NODE)
             if chosen.get("pose_source") == "auto":

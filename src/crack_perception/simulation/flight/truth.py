@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from crack_perception.documents import parse_json
 from crack_perception.errors import UserError
 from crack_perception.simulation.flight.json_fields import Fields
 
@@ -150,7 +151,7 @@ def load_truth(path: Path | str) -> Truth:
     if file.is_dir():
         file = file / FILE_NAME
     try:
-        document = json.loads(file.read_text(encoding="utf-8"))
+        document = parse_json(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(
             f"{file}: no such truth file", "Give the truth.json written by `crack_perception simulate`"

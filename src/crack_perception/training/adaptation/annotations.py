@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from crack_perception.documents import parse_json
 from crack_perception.errors import UserError
 from crack_perception.vision.tiling import TileGrid
 
@@ -66,10 +66,10 @@ def read_annotations(path: Path, folder: Path, crack_label: str | None) -> list[
     try:
         if path.stat().st_size > _MOST_JSON_BYTES:
             raise UserError(f"{path}: has more than {_MOST_JSON_BYTES >> 20} MiB", "Split the annotations")
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse_json(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})", "Check the path") from error
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise UserError(
             f"{path}: is not a JSON file ({error})", "Export the annotations again, or remove it"
         ) from error

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from crack_perception.documents import parse_json
 from crack_perception.errors import UsageError, file_error
 from crack_perception.interrupts import uninterrupted
 from crack_perception.recognition.models import (
@@ -51,7 +52,7 @@ def check_output(directory: Path, model: LoadedModel) -> None:
     if not directory.exists() or (directory.is_dir() and not any(directory.iterdir())):
         return
     try:
-        card = json.loads((directory / CARD_NAME).read_text(encoding="utf-8"))
+        card = parse_json((directory / CARD_NAME).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         card = None
     if not isinstance(card, dict) or _ADAPTED not in card:

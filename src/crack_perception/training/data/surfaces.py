@@ -23,6 +23,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from crack_perception.documents import parse_json
+
 Tile = npt.NDArray[np.uint8]
 Field = npt.NDArray[np.float32]
 
@@ -316,5 +318,5 @@ def load_surfaces(count: int, size: int, seed: int, cache: Path) -> SurfacePool:
         pixels.flush()
         courses_path.write_text(json.dumps(courses), encoding="utf-8")
         partial.rename(pixels_path)
-    stored = json.loads(courses_path.read_text(encoding="utf-8"))
+    stored = parse_json(courses_path.read_text(encoding="utf-8"))
     return SurfacePool(np.load(pixels_path, mmap_mode="r"), [c and Courses(**c) for c in stored])

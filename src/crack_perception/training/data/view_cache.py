@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from crack_perception.documents import parse_json
 from crack_perception.errors import UserError
 from crack_perception.training.heads.whitening import Projection, fit_pca
 
@@ -185,7 +186,7 @@ class _Rendering:
         self._folder = folder
         self._plan = plan
         done = folder / _PROGRESS
-        self._rendered = int(json.loads(done.read_text())["rendered"]) if done.is_file() else 0
+        self._rendered = int(parse_json(done.read_text())["rendered"]) if done.is_file() else 0
         folder.mkdir(parents=True, exist_ok=True)
         self._arrays = {name: self._array(name, *column) for name, column in plan.columns().items()}
 

@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from crack_perception.documents import parse_json
 from crack_perception.interrupts import uninterrupted
 from crack_perception.training.backbones.finetune import FinetuneSettings, finetune, validation_line
 from crack_perception.training.backbones.network import CrackNetwork, rounded_weights
@@ -117,7 +118,7 @@ class _Report:
         self.benches = benches
         self._path = out / "ablations.json"
         self.figures: dict[str, Any] = (
-            json.loads(self._path.read_text(encoding="utf-8")) if self._path.is_file() else {}
+            parse_json(self._path.read_text(encoding="utf-8")) if self._path.is_file() else {}
         )
         out.mkdir(parents=True, exist_ok=True)
 

@@ -23,6 +23,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from crack_perception.documents import parse_json
+
 MAGIC = b"CRKENG\x00\x02"
 _LENGTH = struct.Struct("<I")
 _BODY = struct.Struct("<Q32s")
@@ -117,9 +119,9 @@ def _read_key(file: BinaryIO) -> EngineKey:
         raise BadEngineFile("has a header that is too long")
     try:
         text = _exactly(file, length)
-        fields = json.loads(text)
+        fields = parse_json(text)
         key = EngineKey(**fields)
-    except (ValueError, TypeError, RecursionError) as error:
+    except (ValueError, TypeError) as error:
         raise BadEngineFile(f"has an unreadable header ({error})") from error
     if any(type(value).__name__ != EngineKey.__annotations__[name] for name, value in fields.items()):
         raise BadEngineFile("has a header with values of wrong types")
