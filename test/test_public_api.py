@@ -286,7 +286,14 @@ def test_detector_unusable_image_refused(detector: CrackDetector, image: object,
         detector(image)
 
 
-@pytest.mark.parametrize("gsd", [0.0, -1.0, float("nan"), float("inf")])
+@pytest.mark.parametrize("gsd", [0.0, -1.0, float("nan"), float("inf"), 1e9, 1e-9])
 def test_detector_unusable_gsd_refused(detector: CrackDetector, wall: np.ndarray, gsd: float) -> None:
     with pytest.raises(UserError, match="gsd_mm_per_px"):
         detector(wall, gsd_mm_per_px=gsd)
+
+
+def test_plot_on_another_image_is_refused(detector: CrackDetector, wall: np.ndarray) -> None:
+    cracks = detector(wall)
+    assert len(cracks)
+    with pytest.raises(UserError, match=r"the image has 20x20 px, but a crack lies at"):
+        cracks.plot(np.ascontiguousarray(wall[:20, :20]))

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+from patience import PATIENCE_S
 from tiny_model import write_tiny_model
 
 from crack_perception.cli.main import main
@@ -293,3 +295,14 @@ def test_detect_no_data_border_is_not_scored(model: str, tmp_path: Path) -> None
     _, report = detect(model, tmp_path, write(tmp_path / "ortho.png", pixels))
     (region,) = report["inputs"][0]["regions"]
     assert region["centre_px"][0] > 150
+
+
+def test_detect_resume_processes_a_changed_input_again(model: str, tmp_path: Path) -> None:
+    image, out = write(tmp_path / "a.png", wall()), tmp_path / "out"
+    assert len(detect(model, out, image)[1]["inputs"][0]["regions"]) == 1
+    intact = write(tmp_path / "b.png", wall(column=None)).read_bytes()
+    deadline = time.monotonic() + PATIENCE_S
+    while image.stat().st_ctime_ns <= (out / "detections.json").stat().st_mtime_ns and time.monotonic() < deadline:
+        image.write_bytes(intact)
+    code, report = detect(model, out, "--resume", image)
+    assert (code, report["complete"], report["inputs"][0]["regions"]) == (0, True, [])

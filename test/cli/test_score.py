@@ -8,14 +8,17 @@ from __future__ import annotations
 import csv
 import io
 import math
+import time
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from patience import PATIENCE_S
 from tiny_model import write_tiny_model
 
 from crack_perception.cli.main import main
+from crack_perception.cli.resumption import settings_file
 
 HEADER = "path,crack_score,is_crack,severity,severity_score,width_px,width_mm,error"
 
@@ -195,6 +198,13 @@ def test_score_resume_keeps_rows_and_retries_failures(model: str, images: Path, 
     ]
 
 
+def replaced_after(result: Path, image: Path, content: bytes) -> None:
+    """Replace an image so that its time of change is later than that of a result."""
+    deadline = time.monotonic() + PATIENCE_S
+    while image.stat().st_ctime_ns <= result.stat().st_mtime_ns and time.monotonic() < deadline:
+        image.write_bytes(content)
+
+
 def test_score_output_path_as_input_is_usage_error(model: str, images: Path) -> None:
     before = (images / "sound.png").read_bytes()
     assert main(["score", "--model", model, "--out", str(images / "sound.png"), str(images / "sound.png")]) == 2
@@ -208,3 +218,41 @@ def test_score_transparent_picture_is_an_error(model: str, tmp_path: Path, capsy
     assert main(["score", "--model", model, str(path)]) == 1
     (row,) = rows_of(capsys.readouterr().out)
     assert "transparent" in row["error"]
+
+
+def test_score_resume_scores_a_changed_image_again(
+    model: str, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, image = tmp_path / "scores.csv", tmp_path / "wall.png"
+    image.write_bytes((images / "cracked.png").read_bytes())
+    arguments = ["score", "--model", model, "--out", str(out), str(image)]
+    assert main(arguments) == 0
+    before = rows_of(out.read_text(encoding="utf-8"))
+    replaced_after(out, image, (images / "sound.png").read_bytes())
+    assert main([*arguments, "--resume"]) == 0
+    assert "1 inputs have changed since the earlier run" in capsys.readouterr().err
+    (row,) = rows_of(out.read_text(encoding="utf-8"))
+    assert (before[0]["is_crack"], row["is_crack"]) == ("1", "0")
+
+
+def test_score_resume_with_other_settings_is_usage_error(
+    model: str, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "scores.csv"
+    arguments = ["score", "--model", model, "--out", str(out), str(images / "cracked.png")]
+    assert main(arguments) == 0
+    text = out.read_text(encoding="utf-8")
+    assert main([*arguments, "--resume", "--gsd", "2"]) == 2
+    assert "made with another gsd_mm_per_px" in capsys.readouterr().err
+    assert out.read_text(encoding="utf-8") == text
+    settings_file(out).unlink()
+    assert main([*arguments, "--resume"]) == 0
+    assert "settings are unknown" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("gsd", ["500", "1e-9", "0", "nan"])
+def test_score_implausible_gsd_is_usage_error(
+    model: str, images: Path, capsys: pytest.CaptureFixture[str], gsd: str
+) -> None:
+    assert main(["score", "--model", model, "--gsd", gsd, str(images / "cracked.png")]) == 2
+    assert "0.001 to 100 mm/px" in capsys.readouterr().err

@@ -116,15 +116,14 @@ def open_scale(arguments: argparse.Namespace) -> SeverityScale:
 
     Raises:
         UserError: Unknown preset.
-        UsageError: --gsd is not a positive number.
+        UsageError: --gsd is not plausible.
     """
-    from math import isfinite
-
     from crack_perception.errors import UsageError
+    from crack_perception.recognition.reading_scale import gsd_problem
     from crack_perception.recognition.severity import SeverityScale
 
-    if arguments.gsd is not None and not (isfinite(arguments.gsd) and arguments.gsd > 0):
-        raise UsageError(f"--gsd {arguments.gsd} is not a positive number of millimetres per pixel")
+    if arguments.gsd is not None and (problem := gsd_problem(arguments.gsd)):
+        raise UsageError(f"--gsd {arguments.gsd} is {problem}", "Leave it out if it is unknown")
     return SeverityScale.of_preset(arguments.preset)
 
 

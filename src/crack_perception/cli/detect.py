@@ -42,7 +42,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_severity_arguments(parser)
     parser.add_argument("--out", type=Path, default=Path("detections"), help="output folder (default: %(default)s)")
     parser.add_argument(
-        "--resume", action="store_true", help="keep existing results in --out and process only the other inputs"
+        "--resume",
+        action="store_true",
+        help="keep the results of unchanged inputs in --out and process the others",
     )
     add_input_arguments(parser, "IMAGE_OR_VIDEO")
 
@@ -62,6 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
         problem_line,
     )
     from crack_perception.cli.main import EXIT_DONE, EXIT_PROBLEM
+    from crack_perception.cli.resumption import settings_of
     from crack_perception.errors import UserError
     from crack_perception.interrupts import uninterrupted
     from crack_perception.recognition.backends.protocol import InferenceFailed
@@ -77,14 +80,7 @@ def run(arguments: argparse.Namespace) -> int:
     except OSError as error:
         raise UserError(f"{out}: cannot be created ({error.strerror})", "Choose another --out") from error
 
-    settings = {
-        "model": {"name": detector.model.name, "sha256": detector.model.sha256},
-        "backend": detector.backend.description,
-        "threshold": detector.threshold,
-        "gsd_mm_per_px": arguments.gsd,
-        "severity_preset": arguments.preset,
-    }
-    report = _Report(out, settings, paths, arguments.resume)
+    report = _Report(out, settings_of(arguments, detector), paths, arguments.resume)
     annotator = _FrameAnnotator(detector, scale, arguments.gsd)
     try:
         for path, target in _output_stems(paths, out, report.kept_outputs()):
@@ -210,36 +206,34 @@ class _Report:
         self._journal.flush()
 
     def _kept(self, is_resumed: bool) -> list[dict[str, Any]]:
-        from crack_perception.errors import UsageError
+        from crack_perception.cli.resumption import changed_since, check_settings
 
         if not is_resumed:
             return []
-        settings, entries = self._earlier()
-        # The backend is not compared: its description contains the number of threads, which does not affect results.
-        keys = ("model", "threshold", "gsd_mm_per_px", "severity_preset")
-        different = [key for key in keys if settings and settings.get(key) != self._settings[key]]
-        if different:
-            raise UsageError(
-                f"{self.path} was made with another {', '.join(different)}", "Use the same settings, or another --out"
-            )
-        return [e for e in entries if e.get("path") in self._order and not e.keys() & {"error", "incomplete"}]
+        source, settings, entries = self._earlier()
+        if source is None:
+            return []
+        check_settings(self.path, settings, self._settings)
+        kept = [e for e in entries if e.get("path") in self._order and not e.keys() & {"error", "incomplete"}]
+        changed = changed_since({entry["path"] for entry in kept}, source.stat().st_mtime_ns)
+        return [entry for entry in kept if entry["path"] not in changed]
 
-    def _earlier(self) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-        """Return settings and entries of the earlier run: from its journal if it was killed, else from its report."""
+    def _earlier(self) -> tuple[Path | None, dict[str, Any], list[dict[str, Any]]]:
+        """Return file, settings and entries of the earlier run: its journal if it was killed, else its report."""
         from crack_perception.errors import UsageError
 
         try:
             lines = self._journal_path.read_text(encoding="utf-8").splitlines()
             values = [parse_json(line) for line in lines if line.endswith("}") and _is_json(line)]
             if values and "settings" in values[0]:
-                return values[0]["settings"], values[1:]
+                return self._journal_path, values[0]["settings"], values[1:]
         except OSError:
             pass
         try:
             report = parse_json(self.path.read_text(encoding="utf-8"))
-            return report, list(report["inputs"])
+            return self.path, report, list(report["inputs"])
         except FileNotFoundError:
-            return {}, []
+            return None, {}, []
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UsageError(f"{self.path}: is not a report to resume ({error})", "Choose another --out") from error
 

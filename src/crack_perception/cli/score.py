@@ -9,7 +9,7 @@ import argparse
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
     from crack_perception.recognition.tile_verdict import TileVerdict
@@ -25,9 +25,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     add_model_arguments(parser)
     add_severity_arguments(parser)
-    parser.add_argument("--out", type=Path, metavar="CSV", help="file to write instead of stdout")
     parser.add_argument(
-        "--resume", action="store_true", help="keep existing rows of --out and score only the other images"
+        "--out", type=Path, metavar="CSV", help="file to write instead of stdout; its settings are written beside it"
+    )
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="keep the rows of --out and score only the other images and those that have changed since",
     )
     add_input_arguments(parser, "IMAGE")
 
@@ -44,6 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     from crack_perception.cli.common import NO_MEMORY, expand_inputs, open_detector, open_scale, problem_line
     from crack_perception.cli.main import EXIT_DONE, EXIT_PROBLEM
+    from crack_perception.cli.resumption import settings_of
     from crack_perception.errors import UsageError, UserError
     from crack_perception.interrupts import uninterrupted
     from crack_perception.recognition.backends.protocol import InferenceFailed
@@ -57,7 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
     scale = open_scale(arguments)
     detector = open_detector(arguments)
     code = EXIT_DONE
-    stream, done = _open_output(arguments.out, paths, arguments.resume)
+    stream, done = _open_output(arguments.out, paths, arguments.resume, settings_of(arguments, detector))
     try:
         writer = csv.writer(stream, lineterminator="\n")
         if not arguments.resume or not done:
@@ -96,21 +101,29 @@ def _cells(verdict: TileVerdict) -> list[str]:
     ]
 
 
-def _open_output(out: Path | None, paths: list[Path], is_resumed: bool) -> tuple[TextIO, set[str]]:
+def _open_output(
+    out: Path | None, paths: list[Path], is_resumed: bool, settings: dict[str, Any]
+) -> tuple[TextIO, set[str]]:
     """Open the output; return its stream and the paths whose rows it already contains.
 
     Raises:
-        UsageError: The output is one of the inputs, or not a CSV file of this command.
+        UsageError: The output is one of the inputs, not a CSV file of this command, or made with other settings.
         UserError: The output cannot be written.
     """
     import csv
 
     from crack_perception.cli.common import file_identity
+    from crack_perception.cli.resumption import (
+        changed_since,
+        check_settings_file,
+        settings_file,
+        write_settings_file,
+    )
     from crack_perception.errors import UsageError, UserError
 
     if out is None:
         return sys.stdout, set()
-    if file_identity(out) in {file_identity(path) for path in paths}:
+    if {file_identity(out), file_identity(settings_file(out))} & {file_identity(path) for path in paths}:
         raise UsageError(f"--out {out} is one of the inputs", "Choose another file")
     encoding = {"encoding": "utf-8", "errors": "surrogateescape", "newline": ""}
     rows: list[list[str]] = []
@@ -120,13 +133,18 @@ def _open_output(out: Path | None, paths: list[Path], is_resumed: bool) -> tuple
                 rows = [row for row in csv.reader(file) if len(row) == len(COLUMNS)]
             if out.stat().st_size and (not rows or tuple(rows[0]) != COLUMNS):
                 raise UsageError(f"--out {out} is not a CSV file of 'crack_perception score'", "Choose another file")
-            # Failed images are retried, and an incomplete row is removed.
-            rows = rows[:1] + [row for row in rows[1:] if not row[-1]]
+            if len(rows) > 1:
+                check_settings_file(out, settings)
+            # Failed and changed images are scored again, and an incomplete row is removed.
+            scored = {row[0] for row in rows[1:]} & {str(path) for path in paths}
+            changed = changed_since(scored, out.stat().st_mtime_ns)
+            rows = rows[:1] + [row for row in rows[1:] if not row[-1] and row[0] not in changed]
             temporary = out.with_name(f".{out.name}.new")
             with temporary.open("w", **encoding) as file:  # type: ignore[call-overload]
                 csv.writer(file, lineterminator="\n").writerows(rows)
             os.replace(temporary, out)
         stream: TextIO = out.open("a" if is_resumed else "w", **encoding)  # type: ignore[call-overload]
+        write_settings_file(out, settings)
     except IsADirectoryError as error:
         raise UsageError(f"--out {out} is a folder", "Give the name of a CSV file") from error
     except OSError as error:

@@ -153,8 +153,16 @@ class Cracks:
             image: The image in which the cracks were detected, as an array or a path, as for ``CrackDetector``.
 
         Raises:
-            UserError: The file cannot be read, or the array is not an image.
+            UserError: The file cannot be read, the array is not an image, or a crack lies outside it.
         """
+        picture = as_picture(image).pixels
+        height_px, width_px = picture.shape[:2]
+        farthest = self.boxes[:, :2].max(axis=0, initial=0.0)
+        if farthest[0] > width_px or farthest[1] > height_px:
+            raise UserError(
+                f"the image has {width_px}x{height_px} px, but a crack lies at {farthest[0]:.0f}, {farthest[1]:.0f} px",
+                "Give the image in which the cracks were detected",
+            )
         highest = max(len(self.severity_labels) - 1, 1)
         labels = []
         for crack in self:
@@ -169,7 +177,7 @@ class Cracks:
                     crack.lines,
                 )
             )
-        return annotate(as_picture(image).pixels, labels, f"{len(self)} cracked regions")
+        return annotate(picture, labels, f"{len(self)} cracked regions")
 
     def to_geojson(self) -> dict[str, Any]:
         """A GeoJSON ``FeatureCollection`` in pixels of the image, y pointing down; one feature per crack.

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import threading
 from collections.abc import Iterator, Sequence
@@ -22,6 +21,7 @@ from crack_perception.recognition.cracks import Cracks, cracks_of
 from crack_perception.recognition.frame_detector import FrameDetector
 from crack_perception.recognition.measurement import RegionMeasurement
 from crack_perception.recognition.models import load_model
+from crack_perception.recognition.reading_scale import gsd_problem
 from crack_perception.recognition.severity import SeverityScale
 from crack_perception.recognition.tile_verdict import strongest_tile
 from crack_perception.vision.images.files import as_picture
@@ -106,7 +106,7 @@ class CrackDetector:
 
         Raises:
             UserError: The file cannot be read, the array is not an image, the ground sampling distance is not
-                positive, or the backend failed.
+                from 0.001 to 100 mm/px, or the backend failed.
         """
         _check_gsd(gsd_mm_per_px)
         picture = as_picture(image)
@@ -182,8 +182,6 @@ class CrackDetector:
 
 
 def _check_gsd(gsd_mm_per_px: float | None) -> None:
-    """Raise a UserError unless the ground sampling distance is positive and finite, or unknown."""
-    if gsd_mm_per_px is not None and not (math.isfinite(gsd_mm_per_px) and gsd_mm_per_px > 0):
-        raise UserError(
-            f"gsd_mm_per_px is {gsd_mm_per_px}, not a positive number of millimetres", "Give None if it is unknown"
-        )
+    """Raise a UserError unless the ground sampling distance is plausible or unknown."""
+    if gsd_mm_per_px is not None and (problem := gsd_problem(gsd_mm_per_px)):
+        raise UserError(f"gsd_mm_per_px is {gsd_mm_per_px}, {problem}", "Give None if it is unknown")

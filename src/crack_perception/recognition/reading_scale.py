@@ -10,6 +10,8 @@ import math
 TILE_GSD_MM = 0.25
 """Ground sampling distance of the photographs that most training tiles come from [mm/px]."""
 MOST_REDUCTION = 8
+LEAST_GSD_MM, MOST_GSD_MM = 0.001, 100.0
+"""Plausible ground sampling distances [mm/px]: of a microscope, and where a crack of half a metre is a few pixels."""
 _HYSTERESIS = 0.1
 _ROUNDING = 1e-6
 
@@ -45,3 +47,10 @@ class ReadingScale:
             chosen = min(max(self._reduction, least), most)
         self._reduction = min(max(chosen, 1), MOST_REDUCTION)
         return self._reduction
+
+
+def gsd_problem(gsd_mm_per_px: float) -> str:
+    """Return why a number is no ground sampling distance of an image of cracks, after "is"; empty if it can be one."""
+    if LEAST_GSD_MM <= gsd_mm_per_px <= MOST_GSD_MM:
+        return ""
+    return f"not from {LEAST_GSD_MM:g} to {MOST_GSD_MM:g} mm/px: 1000 times the distance [m] / the focal length [px]"
