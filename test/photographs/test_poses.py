@@ -331,3 +331,11 @@ def test_name_index_prefers_the_longest_path() -> None:
     assert index.find(Path("IMG_3.jpg")) is None
     with pytest.raises(Unusable, match="name 2 pictures"):
         index.find(Path("IMG_1.JPG"))
+
+
+def test_recording_csv_quaternion_of_another_length_costs_its_photograph_only(folder: Path) -> None:
+    lines = [f"file,x,y,z,qx,qy,qz,qw,fx,width,height\n{next(iter(POSES))},1,2,3,0,0,0,0.5,70,{WIDTH},{HEIGHT}"]
+    lines += [f"{name},1,2,3,0,0,0.7,0.7,70,{WIDTH},{HEIGHT}" for name in list(POSES)[1:]]
+    (folder / "poses.csv").write_text("\n".join(lines))
+    recording = open_recording(folder)
+    assert [each.name for each in recording] == list(POSES)[1:]

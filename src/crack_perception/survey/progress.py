@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
-from typing import TextIO
+from collections.abc import Callable, Mapping
+from typing import Any, TextIO
+
+_MOST_FAULT_LINES = 3
+
 
 _BAR = 24
 _TERMINAL_S, _FILE_S = 0.5, 15.0
@@ -100,3 +103,18 @@ def _duration(seconds: float) -> str:
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def fault_lines(summary: Mapping[str, Any]) -> list[str]:
+    """Return what the reader of a finished recording's results must know, the most frequent faults first.
+
+    Args:
+        summary: Of ``finish_recording``.
+    """
+    frames, posed = summary["frames"], summary["posed_frames"]
+    lines = [] if posed or not summary["faults"] else [f"none of its {frames} frames has a place in the map"]
+    counts = sorted(summary["faults"].items(), key=lambda item: -item[1])
+    texts = summary["fault_texts"]
+    lines += [f"{count} x {texts.get(kind, kind)}" for kind, count in counts[:_MOST_FAULT_LINES]]
+    more = len(counts) - _MOST_FAULT_LINES
+    return [*lines, f"{more} more kinds of faults, see its done.json"] if more > 0 else lines

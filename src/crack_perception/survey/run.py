@@ -20,7 +20,7 @@ from crack_perception.survey.engine import Engine, ProcessLostError, explained
 from crack_perception.survey.frames import Part
 from crack_perception.survey.page import PAGE, index_page
 from crack_perception.survey.placement import MapSource
-from crack_perception.survey.progress import Progress
+from crack_perception.survey.progress import Progress, fault_lines
 from crack_perception.survey.recording_state import RecordingState
 from crack_perception.survey.registry import SUMMARY, Entry, check_unchanged, plain_origin, read_registry
 from crack_perception.survey.sources import Source, StructureTable
@@ -272,6 +272,8 @@ class SurveyRun:
             return
         recording.summary = summary
         self._progress.finish_recording()
+        for line in fault_lines(summary):
+            self._progress.note(printable(f"note: {recording.source.path}: {line}", 2000))
         self._map(self._awaited.end(recording))
 
     def _fail(self, recording: RecordingState, text: str) -> None:

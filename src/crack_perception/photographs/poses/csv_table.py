@@ -49,6 +49,8 @@ FORMAT = "CSV"
 _ATTITUDES = (("qx", "qy", "qz", "qw"), ("omega", "phi", "kappa"), ("yaw", "pitch", "roll"))
 _LOCAL, _ON_EARTH = ("x", "y", "z"), ("latitude", "longitude", "altitude")
 _LENS = ("fx", "fy", "cx", "cy", "k1", "k2", "k3", "p1", "p2", "width", "height")
+# Of a quaternion; tables hold rounded numbers.
+_LENGTH_TOLERANCE = 0.05
 _SIGMAS = ("position_sigma", "attitude_sigma")
 _NUMBERS = frozenset({*_LOCAL, *_ON_EARTH, *(name for names in _ATTITUDES for name in names), *_LENS, *_SIGMAS})
 # The year 2286: larger numbers are no seconds since 1970 but milliseconds or less.
@@ -185,6 +187,9 @@ def _entry(
         quaternion = photogrammetric_camera(*numbers)
     else:
         quaternion = np.array(numbers)
+        length = float(np.linalg.norm(quaternion))
+        if abs(length - 1.0) > _LENGTH_TOLERANCE:
+            raise Unusable("implausible_pose", f"its quaternion has the length {length:g}, not one")
     try:
         pose = shifted(Pose.of(position_m, quaternion), shift_m)
     except ValueError as error:
