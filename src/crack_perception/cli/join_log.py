@@ -58,8 +58,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Write the bag and print its path."""
     require_packages("rosbags", extra="replay")
-    from crack_perception.cli.main import EXIT_DONE
-    from crack_perception.evaluation.recordings.log_join import JoinOptions, join
+    from crack_perception.cli.main import EXIT_DONE, EXIT_PROBLEM
+    from crack_perception.evaluation.recordings.log_join import DAMAGED, JoinOptions, join
 
     counts = join(
         JoinOptions(
@@ -79,7 +79,7 @@ def run(arguments: argparse.Namespace) -> int:
     )
     print_progress(", ".join(f"{count} {name}" for name, count in counts.items()))
     print(arguments.out)
-    return EXIT_DONE
+    return EXIT_PROBLEM if DAMAGED in counts else EXIT_DONE
 
 
 def _three(text: str, option: str) -> tuple[float, float, float]:

@@ -89,6 +89,16 @@ def test_join_gives_poses_images_and_ranges_in_time(inputs: list[str], tmp_path:
     assert len(ranges) == 30 and {message.range for _, message in ranges} == {2.0}
 
 
+def test_join_video_cut_short_is_a_problem(
+    inputs: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    video = tmp_path / "video.avi"
+    video.write_bytes(video.read_bytes()[: video.stat().st_size * 6 // 10])
+    assert main(inputs) == 1
+    assert f"{video}: read " in capsys.readouterr().err
+    assert messages(tmp_path / "bag", POSE_TOPIC)
+
+
 def test_join_mount_is_on_tf_static(inputs: list[str], tmp_path: Path) -> None:
     assert main([*inputs, "--mount", "0.2,0,-0.1", "--mount-rpy", "0,90,0", "--fps", "5"]) == 0
     (_, mounts), *_ = messages(tmp_path / "bag", "/tf_static")

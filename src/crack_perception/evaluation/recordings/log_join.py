@@ -24,6 +24,9 @@ from crack_perception.simulation.flight.bag_writer import BASE_FRAME, FlightBag
 from crack_perception.vision.images.encodings import encode_jpeg
 from crack_perception.vision.images.video import VideoFile
 
+DAMAGED = "damaged videos"
+"""Count of ``join`` for a video that is incomplete or damaged."""
+
 _RANGE_RELATIVE_SIGMA = 0.01
 _LATCHED_LEAD_NS = 1_000_000
 
@@ -60,7 +63,7 @@ class JoinOptions:
 
 
 def join(options: JoinOptions, progress: Callable[[str], None]) -> dict[str, int]:
-    """Write the bag; return the number of images, poses and ranges.
+    """Write the bag; return the number of images, poses and ranges, and of ``DAMAGED`` if the video is.
 
     Raises:
         UserError: An input cannot be read, video and log do not overlap, or the bag cannot be written.
@@ -78,7 +81,7 @@ def join(options: JoinOptions, progress: Callable[[str], None]) -> dict[str, int
         options.out.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=options.out.parent, prefix=f".{options.out.name}.") as folder:
             path = Path(folder) / options.out.name
-            counts = _write(options, log, camera, path)
+            counts = _write(options, log, camera, path, progress)
             if options.out.exists():
                 shutil.rmtree(options.out)
             path.rename(options.out)
@@ -87,7 +90,9 @@ def join(options: JoinOptions, progress: Callable[[str], None]) -> dict[str, int
     return counts
 
 
-def _write(options: JoinOptions, log: Px4Log, camera: CameraModel, path: Path) -> dict[str, int]:
+def _write(
+    options: JoinOptions, log: Px4Log, camera: CameraModel, path: Path, progress: Callable[[str], None]
+) -> dict[str, int]:
     body_from_camera = Pose.of(
         options.mount_m, multiply(from_euler(*map(math.radians, options.mount_deg)), FORWARD_LOOKING_OPTICAL)
     )
@@ -131,10 +136,14 @@ def _write(options: JoinOptions, log: Px4Log, camera: CameraModel, path: Path) -
         bag.mounts(int(log.stamps_ns[0]) - _LATCHED_LEAD_NS, BASE_FRAME, body_from_camera, body_from_range)
         for _, _, write in heapq.merge(poses(), ranges(), images(video), key=lambda event: event[:2]):
             write(bag)
+        lost = video.missing or video.damage
     if not counts["images"]:
         seconds = (int(log.stamps_ns[-1]) - log.start_ns) / 1e9
         raise UserError(
             f"no image of {options.video} has a pose in {options.log}, which ends {seconds:.1f} s after its start",
             "Check --video-offset, the time of the video's first frame after the start of the log",
         )
+    if lost:
+        progress(f"problem: {options.video}: {lost}. Copy it again; the frames that were read are in the bag")
+        counts[DAMAGED] = 1
     return counts
