@@ -97,6 +97,11 @@ def test_alignment_nothing_in_common_refused(lines: list[np.ndarray]) -> None:
         compare(old_of(mapped(lines[:4], 1)), new_of(mapped(others, 2, 101)), PRIOR)
 
 
+def test_alignment_single_crack_refused_for_its_number(lines: list[np.ndarray]) -> None:
+    with pytest.raises(UserError, match="a single crack of each lies along one of the other, and two are needed"):
+        compare(old_of(mapped(lines[:1], 1)), new_of(mapped(lines[:1], 2, 101)), PRIOR)
+
+
 def test_crack_longer_and_wider_reported_with_amounts(lines: list[np.ndarray]) -> None:
     old, new = mapped(lines, 1), mapped(lines, 2, 101)
     old[0] = surveyed(np.random.default_rng(4), 1, lines[0][:-4], 0.8, EXACT)

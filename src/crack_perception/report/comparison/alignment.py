@@ -293,11 +293,10 @@ class _Aligner:
         is_known = self._prior.sigma_m <= _MOST_UNCERTAIN_M
         share = fit.matched_m / self._smaller_m if self._smaller_m > 0 else 0.0
         if not is_known and (fit.pairs < 2 or share < _LEAST_SHARE):
-            raise UserError(
-                f"the two maps cannot be aligned: only {fit.matched_m:.2f} m of their cracks ({share:.0%}) lie along "
-                "each other",
-                _REMEDY,
-            )
+            matched = f"only {fit.matched_m:.2f} m of their cracks ({share:.0%}) lie along each other"
+            if share >= _LEAST_SHARE:
+                matched = "a single crack of each lies along one of the other, and two are needed"
+            raise UserError(f"the two maps cannot be aligned: {matched}", _REMEDY)
         alignment = Alignment(
             rotation=fit.place.rotation,
             translation_m=fit.place.translation_m,
