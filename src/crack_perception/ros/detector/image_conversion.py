@@ -101,7 +101,13 @@ class FrameConverter:
                 crack, or a part of it is lost.
         """
         before = copy.copy(self._scaler)
-        frame = self._decoded(message)
+        try:
+            return self._checked(self._decoded(message))
+        except BadImage:
+            self._scaler = before  # a refused frame does not decide about the bits of the next ones
+            raise
+
+    def _checked(self, frame: Frame) -> Frame:
         if min(frame.shape[:2]) < LEAST_SIDE_PX:
             raise BadImage(
                 f"the image is too small to show a crack ({frame.shape[1]}x{frame.shape[0]} px); send images of "
@@ -109,7 +115,6 @@ class FrameConverter:
             )
         lost = lost_part(frame)
         if lost:
-            self._scaler = before  # a refused frame does not decide about the bits of the next ones
             raise BadImage(f"{lost}; check the camera's exposure, driver and cable")
         return frame
 
