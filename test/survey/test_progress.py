@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""What a survey prints about the faults of a recording."""
+"""Lines of a survey about the faults of a recording."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""What ``--resume`` of ``score`` and ``detect`` may keep: results of the same settings and of unchanged inputs."""
+"""Results that ``--resume`` of ``score`` and ``detect`` keeps: those of the same settings and of unchanged inputs."""
 
 from __future__ import annotations
 

@@ -224,7 +224,7 @@ def _undecodable(path: Path, data: npt.NDArray[np.uint8], header: PictureHeader)
 
 
 def _remedy_for(other: str) -> str:
-    """What to do with a file of another kind; only pictures can be converted."""
+    """Return the remedy for a file of another kind; only pictures can be converted."""
     return next((remedy for kind, remedy in _OTHER_REMEDIES if kind in other), f"Convert it to {_FORMATS}")
 
 

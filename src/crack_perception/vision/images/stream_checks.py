@@ -70,7 +70,7 @@ class PacketCheck:
         self.damaged = 0
         """Damaged packets so far."""
         self.has_changed_size = False
-        """Whether the last packet states another size of its pictures than the first that states one."""
+        """True when the last packet states another picture size than the first packet with a size."""
         self._size_px: tuple[int, ...] | None = None
         self._capture: cv2.VideoCapture | None = cv2.VideoCapture(str(path))
         codec = int(self._capture.get(cv2.CAP_PROP_FOURCC)) & 0xFFFFFFFF

@@ -160,7 +160,7 @@ class VideoFile:
 
     @property
     def has_changed_size(self) -> bool:
-        """Whether the iteration ended because the size of the pictures changes."""
+        """True when the iteration ended because the picture size changes."""
         return self._packets.has_changed_size
 
     @property
