@@ -17,7 +17,7 @@ import pytest
 
 from crack_perception.geometry import rotations
 from crack_perception.geometry.camera.models import CameraModel
-from crack_perception.geometry.poses.buffer import MovingPose
+from crack_perception.geometry.poses.motion import MovingPose
 from crack_perception.geometry.poses.pose import Pose
 from crack_perception.geometry.projection import ImageAxes, NoiseModel, locate
 from crack_perception.geometry.surface.map_planes import MapPlanes

@@ -13,7 +13,7 @@ import pytest
 
 from crack_perception.geometry import rotations
 from crack_perception.geometry.camera.models import CameraModel
-from crack_perception.geometry.poses.buffer import MovingPose
+from crack_perception.geometry.poses.motion import MovingPose
 from crack_perception.geometry.poses.pose import Pose
 from crack_perception.geometry.projection import (
     ImageAxes,

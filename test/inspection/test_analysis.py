@@ -13,7 +13,7 @@ import pytest
 pytest.importorskip("rclpy", reason="ROS 2 is not installed")
 
 from crack_perception.geometry.camera.models import CameraModel
-from crack_perception.geometry.poses.buffer import MovingPose
+from crack_perception.geometry.poses.motion import MovingPose
 from crack_perception.geometry.poses.pose import Pose
 from crack_perception.geometry.projection import NoiseModel
 from crack_perception.geometry.surface.plane import SurfacePlane

@@ -26,7 +26,7 @@ from line_errors import LineErrors, region_of, seen_crack
 
 from crack_perception.geometry.camera.models import CameraModel
 from crack_perception.geometry.line_lifting import largest_gsd_mm_per_px, outline_on_surface
-from crack_perception.geometry.poses.buffer import MovingPose
+from crack_perception.geometry.poses.motion import MovingPose
 from crack_perception.geometry.poses.pose import Pose
 from crack_perception.geometry.projection import NoiseModel
 from crack_perception.geometry.surface.map_planes import MapPlanes

@@ -14,7 +14,7 @@ from crack_perception.cli.common import require_packages
 from crack_perception.errors import UserError
 from crack_perception.evaluation.benchmark.contenders import Reference
 from crack_perception.evaluation.benchmark.stages import Scene
-from crack_perception.geometry.poses.buffer import MovingPose
+from crack_perception.geometry.poses.motion import MovingPose
 from crack_perception.geometry.projection import NoiseModel
 from crack_perception.geometry.surface.plane import SURFACE_VERTICAL, assumed_plane
 from crack_perception.geometry.surface.range import RangeReading

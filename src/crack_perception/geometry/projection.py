@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from crack_perception.geometry import rotations
 from crack_perception.geometry.camera.models import CameraModel
-from crack_perception.geometry.poses.buffer import MovingPose
+from crack_perception.geometry.poses.motion import MovingPose
 from crack_perception.geometry.poses.pose import Pose
 from crack_perception.geometry.surface.plane import PlaneStack, SurfacePlane, meet
 from crack_perception.geometry.vectors import cross, dot, lengths

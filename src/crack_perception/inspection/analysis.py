@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from crack_perception.geometry.camera.models import CameraModel
 from crack_perception.geometry.line_lifting import LiftedLine, lift_lines, moved
-from crack_perception.geometry.poses.buffer import MovingPose
+from crack_perception.geometry.poses.motion import MovingPose
 from crack_perception.geometry.projection import (
     ImageAxes,
     LocatedRegion,

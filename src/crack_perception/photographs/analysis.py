@@ -21,7 +21,7 @@ import numpy.typing as npt
 from crack_perception.documents import parse_json
 from crack_perception.geometry.camera.models import CameraModel
 from crack_perception.geometry.line_lifting import largest_gsd_mm_per_px, outline_on_surface
-from crack_perception.geometry.poses.buffer import MovingPose
+from crack_perception.geometry.poses.motion import MovingPose
 from crack_perception.geometry.poses.pose import Pose
 from crack_perception.inspection.analysis import CrackDetection, SeverityConfig, analyse, without_scale
 from crack_perception.inspection.evidence import Candidate, candidate_of, lines_of, record

@@ -25,7 +25,7 @@ from crack_perception.evaluation.recordings.definitions import VIDEO_TYPES
 from crack_perception.evaluation.recordings.messages import Header, read_header, with_frame
 from crack_perception.evaluation.replay.plan import ReplayOptions, ReplayPlan, plan_replay
 from crack_perception.geometry.poses.boot_clock import BootClock
-from crack_perception.geometry.poses.buffer import PoseUnavailable
+from crack_perception.geometry.poses.motion import PoseUnavailable
 from crack_perception.geometry.surface.scan import BeamAhead
 from crack_perception.recognition.frame_detector import FrameDetector
 from crack_perception.ros.common.health import Health

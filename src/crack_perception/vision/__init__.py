@@ -4,5 +4,5 @@
 """Images: encodings, tiling, regions, lines and annotation; arrays in, arrays out.
 
 Other rooms use ``tiling`` (tiles of a frame), ``regions`` (cracked tiles that touch), ``annotate`` (drawing),
-``images`` (files and encodings) and ``lines`` (centrelines and widths).
+``images`` (files and encodings), ``lines`` (centrelines and widths) and ``marks`` (cracks that people marked).
 """

@@ -69,6 +69,26 @@ def test_coco_pictures_are_found_by_stamp_or_number(tmp_path: Path, name: str) -
     assert list(marked.by_stamp(STAMPS)) == [STAMPS[2]]
 
 
+def test_coco_other_defects_are_no_cracks(tmp_path: Path) -> None:
+    document = coco(("0.png", [[0, 0, 10, 10], [50, 50, 10, 10]]))
+    document["annotations"][1]["category_id"] = 2
+    document["categories"] = [{"id": 1, "name": "Crack"}, {"id": 2, "name": "spalling"}]
+    assert read_coco(tmp_path, document).pictures[0].boxes.tolist() == [[0, 0, 10, 10]]
+    document["categories"][0]["name"] = "rust"
+    with pytest.raises(UserError, match="it has rust, spalling"):
+        read_coco(tmp_path, document)
+
+
+def test_pictures_marked_in_another_size_are_refused(tmp_path: Path) -> None:
+    document = coco(("0.png", [[0, 0, 10, 10]]), ("1.png", []))
+    document["images"][0] |= {"width": 640, "height": 480}
+    cv2.imwrite(str(tmp_path / "0.png"), np.zeros((480, 640), np.uint8))
+    for marked in (read_coco(tmp_path, document), read_masks(tmp_path)):
+        marked.check_size((640, 480), tmp_path)
+        with pytest.raises(UserError, match=r"640x480 px, the images of the recording have 1280x960 px"):
+            marked.check_size((1280, 960), tmp_path)
+
+
 def test_masks_count_marked_pixels(tmp_path: Path) -> None:
     mask = np.zeros((300, 400), np.uint8)
     mask[100:102, 0:400] = 255
@@ -97,6 +117,8 @@ def test_marked_pictures_of_another_recording_give_no_accuracy(tmp_path: Path) -
         {"images": [{"id": 0, "file_name": "0.png"}], "annotations": [{"image_id": 7, "bbox": [0, 0, 1, 1]}]},
         {"images": [{"id": 0, "file_name": "0.png"}], "annotations": [{"image_id": 0, "bbox": [0, 0, -1, 1]}]},
         {"images": 3, "annotations": []},
+        {"images": [3], "annotations": []},
+        {"images": [{"id": 0, "file_name": "0.png"}], "annotations": [], "categories": [7]},
     ],
 )
 def test_coco_wrong_document_names_the_file(tmp_path: Path, document: dict[str, Any]) -> None:

@@ -74,6 +74,9 @@ def test_truth_is_recognised_by_its_content(tmp_path: Path) -> None:
         "l": (False, "", 1),
         "b": (False, "marked boxes", 0),
     }
+    cv2.imwrite(str(masks / "1.png"), np.full((24, 32), 255, np.uint8))
+    with open_bag(bag) as opened, pytest.raises(UserError, match="32x24 px, the images of the recording have 64x48"):
+        plan_replay(opened, ReplayOptions(bag, tmp_path / "out", truth=masks))
     (tmp_path / "other.json").write_text("{}")
     with open_bag(bag) as opened, pytest.raises(UserError, match=r"other\.json"):
         plan_replay(opened, ReplayOptions(bag, tmp_path / "out", truth=tmp_path / "other.json"))

@@ -17,8 +17,8 @@ from scipy.spatial.transform import Rotation, Slerp
 from simulated_time import SimulatedTime
 
 from crack_perception.geometry import rotations
-from crack_perception.geometry.poses import buffer, transform_tree
-from crack_perception.geometry.poses.buffer import MotionLimits, PoseUnavailable
+from crack_perception.geometry.poses import buffer, track, transform_tree
+from crack_perception.geometry.poses.motion import MotionLimits, PoseUnavailable
 from crack_perception.geometry.poses.pose import Pose
 from crack_perception.geometry.poses.transform_tree import MAX_FRAMES, TransformTree
 
@@ -29,7 +29,7 @@ MOUNT = Pose.of((0.1, 0.0, 0.05), rotations.FORWARD_LOOKING_OPTICAL)
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> SimulatedTime:
-    return SimulatedTime(monkeypatch, buffer, transform_tree)
+    return SimulatedTime(monkeypatch, buffer, track, transform_tree)
 
 
 def stamp(seconds: float) -> int:

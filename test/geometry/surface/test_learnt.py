@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from crack_perception.geometry import rotations
-from crack_perception.geometry.poses.buffer import MovingPose
+from crack_perception.geometry.poses.motion import MovingPose
 from crack_perception.geometry.poses.pose import Pose
 from crack_perception.geometry.projection import NoiseModel
 from crack_perception.geometry.surface.learnt import LearntSurface

@@ -18,8 +18,8 @@ from simulated_time import SimulatedTime
 from tf2_msgs.msg import TFMessage
 
 from crack_perception.geometry import rotations
-from crack_perception.geometry.poses import buffer, transform_tree
-from crack_perception.geometry.poses.buffer import MotionLimits, PoseUnavailable
+from crack_perception.geometry.poses import buffer, track, transform_tree
+from crack_perception.geometry.poses.motion import MotionLimits, PoseUnavailable
 from crack_perception.geometry.poses.pose import Pose
 from crack_perception.geometry.poses.px4 import swap_conventions
 from crack_perception.ros.common.health import Health
@@ -33,7 +33,7 @@ MS = 1_000_000
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> SimulatedTime:
-    return SimulatedTime(monkeypatch, buffer, transform_tree, camera_poses)
+    return SimulatedTime(monkeypatch, buffer, track, transform_tree, camera_poses)
 
 
 def moving(name: str, speed_m_s: float, limits: MotionLimits | None = None) -> TopicPoses:

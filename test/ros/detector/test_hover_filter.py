@@ -16,7 +16,7 @@ from std_msgs.msg import Header
 
 from crack_perception.geometry.camera.models import CameraModel
 from crack_perception.geometry.camera.view_motion import SurfaceView
-from crack_perception.geometry.poses.buffer import MotionLimits
+from crack_perception.geometry.poses.motion import MotionLimits
 from crack_perception.geometry.poses.pose import Pose
 from crack_perception.geometry.rotations import FORWARD_LOOKING_OPTICAL
 from crack_perception.geometry.surface.plane import assumed_plane

@@ -19,7 +19,7 @@ from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
 from tiny_model import TILE_PX, write_tiny_model
 
-from crack_perception.geometry.poses.buffer import MotionLimits
+from crack_perception.geometry.poses.motion import MotionLimits
 from crack_perception.geometry.poses.pose import Pose
 from crack_perception.geometry.rotations import FORWARD_LOOKING_OPTICAL
 from crack_perception.recognition.backends.selection import open_backend

@@ -18,7 +18,7 @@ from std_msgs.msg import Header
 
 from crack_perception.geometry import rotations
 from crack_perception.geometry.camera.models import CameraModel
-from crack_perception.geometry.poses.buffer import MovingPose
+from crack_perception.geometry.poses.motion import MovingPose
 from crack_perception.geometry.poses.pose import Pose
 from crack_perception.geometry.surface.plane import SurfacePlane
 from crack_perception.ros.common.health import Health

@@ -17,7 +17,7 @@ from geometry_msgs.msg import TransformStamped
 from rclpy.time import Time
 from rotation_angle import angle_between
 
-from crack_perception.geometry.poses.buffer import MotionLimits, PoseUnavailable
+from crack_perception.geometry.poses.motion import MotionLimits, PoseUnavailable
 from crack_perception.ros.detector.camera_poses import TfPoses
 
 START_NS = 1_700_000_000 * 10**9

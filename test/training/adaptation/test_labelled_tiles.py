@@ -139,6 +139,24 @@ def test_coco_outlines_label_tiles_and_other_defects_are_no_cracks(tmp_path: Pat
     assert labels_of(tmp_path) == {"wall.png": [1, 0], "clean.png": [0]}
 
 
+def test_coco_run_length_mask_labels_tiles_by_its_pixels(tmp_path: Path) -> None:
+    # A diagonal crack, whose box covers both tiles, is drawn in the left one only and just reaches into the right one.
+    runs = pytest.importorskip("pycocotools.mask", reason="pycocotools is not installed: run scripts/setup")
+    mask = np.zeros((256, 512), np.uint8)
+    cv2.line(mask, (10, 10), (240, 240), 1, 3)
+    cv2.line(mask, (240, 240), (300, 246), 1, 3)
+    packed = runs.encode(np.asfortranarray(mask))
+    entry = {
+        "image_id": 1,
+        "category_id": 3,
+        "bbox": [9, 9, 293, 240],
+        "segmentation": {"size": packed["size"], "counts": packed["counts"].decode()},
+        "iscrowd": 1,
+    }
+    coco(tmp_path, annotations=[entry])
+    assert labels_of(tmp_path) == {"wall.png": [1], "clean.png": [0]}
+
+
 def test_coco_category_of_cracks_can_be_named(tmp_path: Path) -> None:
     coco(tmp_path)
     assert labels_of(tmp_path, "spalling") == {"wall.png": [0, 1], "clean.png": [0]}

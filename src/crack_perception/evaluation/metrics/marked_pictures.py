@@ -23,6 +23,7 @@ import numpy.typing as npt
 from crack_perception.errors import UserError
 from crack_perception.evaluation.metrics.accuracy import Accuracy, FrameScore
 from crack_perception.evaluation.metrics.detections import FloatArray, FrameDetections, PublishedRegion
+from crack_perception.vision.marks import MOST_PIXELS, crack_names
 
 KIND_BOXES = "marked boxes"
 KIND_PIXELS = "marked pixels"
@@ -33,7 +34,6 @@ _GRID = 12
 _NEAR_NS = 5_000_000
 _LEAST_STAMP = 10**15
 _MASK_SUFFIXES = (".png", ".bmp", ".tif", ".tiff")
-_MOST_PIXELS = 1 << 28
 _MOST_MARKED = 20_000
 _SECONDS = re.compile(r"(\d{9,10})[._](\d{1,9})")
 
@@ -46,11 +46,13 @@ class MarkedPicture:
         boxes: (N, 4) x, y, width and height in pixels.
         points_px: (M, 2) marked pixels, a sample where they are very many; (0, 2) for boxes.
         pixels: Number of all marked pixels.
+        size_px: Width and height of the picture; None where the file does not state it.
     """
 
     boxes: FloatArray
     points_px: FloatArray
     pixels: int = 0
+    size_px: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -81,31 +83,56 @@ class MarkedPictures:
                 found[int(stamps[nearest])] = picture
         return found
 
+    def check_size(self, size_px: tuple[int, int], path: Path) -> None:
+        """Check that pictures were marked in the size [px] in which they were recorded.
+
+        Raises:
+            UserError: One was not.
+        """
+        for key, picture in self.pictures.items():
+            if picture.size_px is not None and picture.size_px != size_px:
+                raise UserError(
+                    f"{path}: picture {key} was marked with {picture.size_px[0]}x{picture.size_px[1]} px, the images "
+                    f"of the recording have {size_px[0]}x{size_px[1]} px",
+                    "Mark the pictures as they were recorded",
+                )
+
 
 def read_coco(path: Path, document: Mapping[str, Any]) -> MarkedPictures:
-    """Read the boxes of a COCO document.
+    """Read the boxes of the cracks in a COCO document: of categories named like a crack, or of the only category.
 
     Raises:
-        UserError: A field is missing or wrong.
+        UserError: A field is missing or wrong, or none of several categories is named like a crack.
     """
     pictures: dict[int, list[list[float]]] = {}
+    sizes: dict[int, tuple[int, int]] = {}
     keys: dict[Any, int] = {}
     try:
         for image in document["images"]:
-            keys[image["id"]] = _key(str(image.get("file_name", "")), image.get("stamp_ns"))
-            pictures.setdefault(keys[image["id"]], [])
+            key = keys[image["id"]] = _key(str(image.get("file_name", "")), image.get("stamp_ns"))
+            pictures.setdefault(key, [])
+            if "width" in image and "height" in image:
+                sizes[key] = int(image["width"]), int(image["height"])
+        names = {category["id"]: str(category["name"]) for category in document.get("categories") or ()}
+        chosen = crack_names(set(names.values()), None, path, "Give the category of cracks a name with 'crack' in it")
         for annotation in document["annotations"]:
+            if names and names[annotation["category_id"]] not in chosen:
+                continue
             box = [float(value) for value in annotation["bbox"]]
             if len(box) != 4 or not np.isfinite(box).all() or min(box[2:]) <= 0:
                 raise ValueError(f"the bbox {annotation['bbox']} is none")
             pictures[keys[annotation["image_id"]]].append(box)
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
         raise UserError(f"{path}: is no COCO document ({error!r})", "Export the boxes again") from error
     if not pictures:
         raise UserError(f"{path}: holds no images", "Export the boxes again")
     nothing = np.empty((0, 2))
     return MarkedPictures(
-        KIND_BOXES, {key: MarkedPicture(np.array(boxes).reshape(-1, 4), nothing) for key, boxes in pictures.items()}
+        KIND_BOXES,
+        {
+            key: MarkedPicture(np.array(boxes).reshape(-1, 4), nothing, size_px=sizes.get(key))
+            for key, boxes in pictures.items()
+        },
     )
 
 
@@ -118,12 +145,13 @@ def read_masks(folder: Path) -> MarkedPictures:
     pictures: dict[int, MarkedPicture] = {}
     for path in sorted(each for each in folder.iterdir() if each.suffix.lower() in _MASK_SUFFIXES):
         mask = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_GRAYSCALE) if path.stat().st_size else None
-        if mask is None or mask.size > _MOST_PIXELS:
+        if mask is None or mask.size > MOST_PIXELS:
             raise UserError(f"{path}: is no mask", "Save it as an 8-bit PNG")
         rows, columns = np.nonzero(mask)
         step = max(1, -(-len(rows) // _MOST_MARKED))
         points = np.column_stack([columns, rows])[::step].astype(np.float64)
-        pictures[_key(path.name, None)] = MarkedPicture(np.empty((0, 4)), points, len(rows))
+        size_px = mask.shape[1], mask.shape[0]
+        pictures[_key(path.name, None)] = MarkedPicture(np.empty((0, 4)), points, len(rows), size_px)
     if not pictures:
         raise UserError(f"{folder}: holds no masks", "Give PNG files named by stamp or number of the image")
     return MarkedPictures(KIND_PIXELS, pictures)

@@ -6,11 +6,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
+from itertools import islice
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from crack_perception.evaluation.recordings.bag import Bag, BagTopic
 from crack_perception.evaluation.recordings.definitions import VIDEO_TYPES
 from crack_perception.evaluation.recordings.messages import Header, deserialize, read_header
 from crack_perception.vision.images.encodings import BadImage, decode_compressed, decode_raw
@@ -69,6 +72,20 @@ class ImageReader:
             return decode_compressed(pixels, image.format, self._scaler)
         size = image.width, image.height, image.step
         return decode_raw(pixels, *size, image.encoding, bool(image.is_bigendian), self._scaler)
+
+
+def first_picture(bag: Bag, topic: BagTopic, tries: int = 50) -> Image | None:
+    """Return the first picture of a topic that can be decoded; None if there is none in its first messages.
+
+    Raises:
+        UserError: It is a video and PyAV is not installed.
+    """
+    reader = ImageReader(topic.type_name)
+    for message in islice(bag.messages([topic.name]), tries):
+        with suppress(BadImage):
+            for _, decode in reader.read(message.data):
+                return decode()
+    return None
 
 
 def _converter(picture: Any) -> Callable[[], Image]:

@@ -19,6 +19,7 @@ from crack_perception.evaluation.metrics.crack_recall import DEFAULT_MIN_WIDTH_P
 from crack_perception.evaluation.metrics.marked_pictures import MarkedPictures, read_coco, read_masks
 from crack_perception.evaluation.metrics.true_line_file import read_true_lines
 from crack_perception.evaluation.recordings.bag import WHOLE, Bag, Window
+from crack_perception.evaluation.recordings.images import first_picture
 from crack_perception.evaluation.replay.input_topics import LASER_SCAN, TRANSPORTS, InputTopics, find_inputs
 from crack_perception.evaluation.replay.pose_source import ROTATION, TRANSLATION, PoseSource
 from crack_perception.evaluation.replay.requirements import Requirement
@@ -123,6 +124,10 @@ def plan_replay(bag: Bag, options: ReplayOptions, given: Mapping[str, Any] | Non
     given = _given_values(options) if given is None else given
     inputs = find_inputs(bag, options.topics, _given_mount(given))
     truth, marked, true_lines = _truth(options)
+    if marked is not None and options.truth is not None:
+        picture = first_picture(bag, inputs.image)
+        if picture is not None:
+            marked.check_size((picture.shape[1], picture.shape[0]), options.truth)
     notes = [*bag.notes, *inputs.notes]
     notes += [
         f"not played: {topic.name} ({topic.type_name}, {topic.count} messages)"

@@ -18,8 +18,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from crack_perception.geometry.poses.buffer import PoseUnavailable
 from crack_perception.geometry.poses.history import StampedHistory
+from crack_perception.geometry.poses.motion import PoseUnavailable
 from crack_perception.geometry.poses.pose import Pose
 from crack_perception.geometry.poses.px4 import swap_conventions
 

@@ -17,23 +17,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-from crack_perception.geometry.poses.buffer import (
-    BEFORE_JUMP,
-    MotionLimits,
-    MovingPose,
-    PoseTrack,
-    PoseUnavailable,
-    wait_for_pose,
-)
+from crack_perception.geometry.poses.buffer import wait_for_pose
+from crack_perception.geometry.poses.motion import MotionLimits, MovingPose, PoseUnavailable
 from crack_perception.geometry.poses.pose import Pose
 from crack_perception.geometry.poses.px4 import names_down
+from crack_perception.geometry.poses.track import BEFORE_JUMP, NEVER_NS, PoseTrack
 
 # Cosine from which an axis counts as pointing up.
 _UP = 0.5
 # Limit on the number of frames: frame names that never repeat must not fill the memory.
 MAX_FRAMES = 512
 _DEEPEST_CHAIN = 64
-_NEVER_NS = -(2**63)
 
 
 class MountedPose(NamedTuple):
@@ -95,7 +89,7 @@ class TransformTree:
         self._moving: set[str] = set()
         self._changed = threading.Condition()
         self._number = 0
-        self._answered = (_NEVER_NS, 0)
+        self._answered = (NEVER_NS, 0)
         self._used: tuple[PoseTrack, ...] = ()
 
     def push(self, parent: str, child: str, stamp_ns: int, pose: Pose) -> None:
@@ -141,7 +135,7 @@ class TransformTree:
             self._tracks.clear()
             self._moving.clear()
             self._used = ()
-            self._answered = (_NEVER_NS, 0)
+            self._answered = (NEVER_NS, 0)
             self._changed.notify_all()
 
     @property

@@ -14,8 +14,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from crack_perception.geometry.poses.buffer import MovingPose
 from crack_perception.geometry.poses.history import LEAST_STEP_BACK_NS
+from crack_perception.geometry.poses.motion import MovingPose
 from crack_perception.geometry.poses.pose import Pose
 from crack_perception.geometry.projection import MAX_INCIDENCE_RAD, NoiseModel
 from crack_perception.geometry.surface.local_plane import HIT_COLUMNS, Hits, LocalPlane, fit_local_plane

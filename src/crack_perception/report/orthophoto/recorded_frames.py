@@ -28,7 +28,8 @@ from crack_perception.evaluation.replay.static_transforms import transform_of
 from crack_perception.geometry.camera.calibration import calibration_of
 from crack_perception.geometry.camera.models import CameraModel
 from crack_perception.geometry.poses.boot_clock import BootClock
-from crack_perception.geometry.poses.buffer import PoseBuffer, PoseUnavailable
+from crack_perception.geometry.poses.buffer import PoseBuffer
+from crack_perception.geometry.poses.motion import PoseUnavailable
 from crack_perception.geometry.poses.pose import Pose
 from crack_perception.geometry.poses.px4 import swap_conventions
 from crack_perception.geometry.poses.transform_tree import TransformTree

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from crack_perception.geometry.poses.buffer import MotionLimits, MovingPose, PoseBuffer, PoseUnavailable, WrongAxes
+from crack_perception.geometry.poses.buffer import PoseBuffer
 from crack_perception.geometry.poses.checks import AxesCheck, check_near_origin
+from crack_perception.geometry.poses.motion import MotionLimits, MovingPose, PoseUnavailable, WrongAxes
 from crack_perception.geometry.poses.pose import Pose
 from crack_perception.geometry.poses.transform_tree import TransformTree
 from crack_perception.ros.common.stamps import stamp_ns as stamp_of

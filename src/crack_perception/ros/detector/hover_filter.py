@@ -8,7 +8,7 @@ from __future__ import annotations
 from std_msgs.msg import Header
 
 from crack_perception.geometry.camera.view_motion import SurfaceView
-from crack_perception.geometry.poses.buffer import PoseUnavailable
+from crack_perception.geometry.poses.motion import PoseUnavailable
 from crack_perception.ros.common.stamps import stamp_ns
 from crack_perception.ros.detector.camera_poses import FirstAvailable
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from crack_perception.errors import UserError
-from crack_perception.geometry.poses.buffer import MotionLimits
+from crack_perception.geometry.poses.motion import MotionLimits
 from crack_perception.geometry.poses.pose import Pose
 from crack_perception.geometry.poses.px4 import names_ned
 from crack_perception.geometry.projection import NoiseModel

@@ -17,8 +17,8 @@ from crack_perception.errors import UserError
 from crack_perception.geometry.camera.models import CameraModel
 from crack_perception.geometry.camera.view_motion import SurfaceView
 from crack_perception.geometry.line_lifting import largest_gsd_mm_per_px, outline_on_surface
-from crack_perception.geometry.poses.buffer import MovingPose, PoseUnavailable
 from crack_perception.geometry.poses.history import LEAST_STEP_BACK_NS
+from crack_perception.geometry.poses.motion import MovingPose, PoseUnavailable
 from crack_perception.geometry.poses.pose import Pose
 from crack_perception.geometry.projection import NotOnSurface, patch_of
 from crack_perception.geometry.surface.plane import SurfacePlane

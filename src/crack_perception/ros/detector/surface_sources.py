@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from crack_perception.geometry.camera.models import CameraModel
-from crack_perception.geometry.poses.buffer import MovingPose
 from crack_perception.geometry.poses.history import StampedHistory
+from crack_perception.geometry.poses.motion import MovingPose
 from crack_perception.geometry.poses.pose import Pose
 from crack_perception.geometry.surface.learnt import LearntSurface
 from crack_perception.geometry.surface.plane import SurfacePlane, assumed_plane, plane_from_depth

@@ -20,8 +20,9 @@ from std_msgs.msg import Header
 from tf2_msgs.msg import TFMessage
 
 from crack_perception.errors import UserError
-from crack_perception.geometry.poses.buffer import MotionLimits, PoseBuffer, PoseUnavailable
+from crack_perception.geometry.poses.buffer import PoseBuffer
 from crack_perception.geometry.poses.gimbal import camera_on_gimbal, gimbal_attitude
+from crack_perception.geometry.poses.motion import MotionLimits, PoseUnavailable
 from crack_perception.geometry.poses.pose import Pose
 from crack_perception.geometry.poses.px4 import swap_conventions, vehicle_odometry
 from crack_perception.ros.common import qos

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from crack_perception.documents import parse_json
 from crack_perception.errors import UserError
+from crack_perception.vision.marks import crack_names, means_crack, outlines_of, run_length_mask
 from crack_perception.vision.tiling import TileGrid
 
 Points = npt.NDArray[np.float64]
@@ -28,8 +29,7 @@ MARGIN_PX = 16
 _MOST_JSON_BYTES = 512 << 20
 BOX, LINE, RING = "box", "line", "ring"
 """Kinds of an outline: two corners, an open line of vertices, a closed polygon."""
-_CRACK = "crack"
-_NEGATIONS = ("no", "non", "not", "un", "without")
+_NO_CATEGORY = "Name that of cracks with --crack-label"
 
 
 @dataclass(frozen=True)
@@ -87,36 +87,12 @@ def read_annotations(path: Path, folder: Path, crack_label: str | None) -> list[
     return None
 
 
-def crack_names(names: set[str], crack_label: str | None, path: Path) -> set[str]:
-    """Return the category names that mean a crack.
-
-    Raises:
-        UserError: None does, or ``crack_label`` is not among them.
-    """
-    if crack_label is not None:
-        chosen = {name for name in names if name == crack_label}
-    else:
-        chosen = {name for name in names if _means_crack(name)} or (names if len(names) == 1 else set())
-    if names and not chosen:
-        what = (
-            f"no category is named '{crack_label}'" if crack_label is not None else "no category name contains 'crack'"
-        )
-        raise UserError(f"{path}: {what}; it has {', '.join(sorted(names))}", "Name that of cracks with --crack-label")
-    return chosen
-
-
-def _means_crack(name: str) -> bool:
-    before, found, _ = name.lower().partition(_CRACK)
-    return bool(found) and before.rstrip(" _-") not in _NEGATIONS
-
-
 def _read_coco(content: dict[str, Any], path: Path, folder: Path, crack_label: str | None) -> list[AnnotatedPicture]:
     annotations = content["annotations"]
     names = {category["id"]: str(category["name"]) for category in content.get("categories", [])}
     used = {names[entry["category_id"]] for entry in annotations}
-    chosen = crack_names(
-        set(names.values()) if crack_label is not None else used or set(names.values()), crack_label, path
-    )
+    available = set(names.values()) if crack_label is not None else used or set(names.values())
+    chosen = crack_names(available, crack_label, path, _NO_CATEGORY)
     cracks: dict[Any, list[Outline]] = {}
     for entry in annotations:
         if names[entry["category_id"]] in chosen:
@@ -132,10 +108,12 @@ def _read_coco(content: dict[str, Any], path: Path, folder: Path, crack_label: s
 
 
 def _coco_outlines(entry: dict[str, Any]) -> Iterator[Outline]:
-    """Yield the polygons of an annotation, or else its box (also for run-length masks)."""
-    polygons = entry.get("segmentation")
-    if isinstance(polygons, list) and polygons:
-        yield from (Outline(_points(np.reshape(polygon, (-1, 2))), RING) for polygon in polygons)
+    """Yield the polygons of an annotation or the outlines of its mask, or else its box."""
+    shapes = entry.get("segmentation")
+    if isinstance(shapes, dict) and shapes:
+        shapes = outlines_of(run_length_mask(shapes))
+    if shapes:
+        yield from (Outline(_points(np.reshape(shape, (-1, 2))), RING) for shape in shapes)
         return
     left, top, width, height = entry["bbox"]
     yield Outline(_points([[left, top], [left + width, top + height]]), BOX)
@@ -145,7 +123,7 @@ def _read_labelme(content: dict[str, Any], path: Path, folder: Path, crack_label
     shapes = content["shapes"]
     # One file shows few names: with a single name that is not one of cracks, nothing is known.
     names = {str(shape["label"]) for shape in shapes}
-    chosen = {name for name in names if (name == crack_label if crack_label is not None else _means_crack(name))}
+    chosen = {name for name in names if (name == crack_label if crack_label is not None else means_crack(name))}
     cracks = [outline for shape in shapes if str(shape["label"]) in chosen for outline in _labelme_outlines(shape)]
     width, height = content.get("imageWidth"), content.get("imageHeight")
     return AnnotatedPicture(
@@ -163,8 +141,7 @@ def _labelme_outlines(shape: dict[str, Any]) -> list[Outline]:
         mask = cv2.imdecode(packed, cv2.IMREAD_GRAYSCALE) if len(packed) else None
         if mask is None:
             raise ValueError("a mask is no PNG picture")
-        contours, _ = cv2.findContours((mask > 0).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-        return [Outline(_points(contour[:, 0] + np.rint(points.min(axis=0))), RING) for contour in contours]
+        return [Outline(_points(outline + np.rint(points.min(axis=0))), RING) for outline in outlines_of(mask)]
     if kind == "circle":  # centre and a point of its edge
         radius = float(np.hypot(*(points[-1] - points[0])))
         return [Outline(points[0] + [[-radius, -radius], [radius, radius]], BOX)]
