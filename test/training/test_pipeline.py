@@ -146,6 +146,7 @@ def test_train_student_of_a_model_trains_no_backbone(settings: TrainSettings, tm
         )
         trained = train_student(alone, STUDENT, teacher)
     assert trained.training_report["teacher"] == {"name": "nano", "sha256": teacher.sha256}
+    assert "finetune" not in trained.training_report and trained.training_report["mixture"]
     assert "distilled from the model nano" in trained.backbone
     assert not list((tmp_path / "cache").glob("finetune*"))
     detector, _ = write_and_load(trained, tmp_path / "mine", compact=True)

@@ -103,7 +103,14 @@ def train_model(settings: TrainSettings) -> TrainedModel:
     tiles = training_tiles(settings)
     network = finetuned_network(settings, tiles)
     initialisation = PRETRAINED if settings.weights else "random"
-    return fit_heads(settings, tiles, network.trunk, "MobileNetV3-Small, fine-tuned on cracks", initialisation, {})
+    return fit_heads(
+        settings,
+        tiles,
+        network.trunk,
+        "MobileNetV3-Small, fine-tuned on cracks",
+        initialisation,
+        {"finetune": asdict(settings.finetune)},
+    )
 
 
 def training_tiles(settings: TrainSettings) -> TrainingTiles:
@@ -183,7 +190,7 @@ def fit_heads(
         training_report={
             **tiles.report(),
             "drawn_svm_examples": settings.drawn_tiles,
-            "finetune": asdict(settings.finetune),
+            "seed": settings.seed,
             **report,
         },
     )

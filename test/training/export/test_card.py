@@ -59,7 +59,7 @@ def trained() -> TrainedModel:
         "tiles": {"sdnet2018/wall": {"crack": 3, "none": 4}, "sdnet2018_hardneg/wall": {"crack": 0, "none": 2}},
         "photographs": 5,
         "validation_photographs": 1,
-        "finetune": {"seed": 7},
+        "seed": 7,
     }
     graph = tile_model(trunk, head, TILE_PX, int8_weights=True).SerializeToString()
     return TrainedModel(

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -68,10 +69,14 @@ def train_student(settings: TrainSettings, student: StudentSettings, model: Load
     """
     table = get_student(student.table)
     tiles = training_tiles(settings)
+    lineage: dict[str, Any] = {"student": asdict(student)}
     if model is None:
+        lineage["finetune"] = asdict(settings.finetune)
         views = student_views(settings, student, tiles, finetuned_network(settings, tiles))
         teacher, start = "the fine-tuned MobileNetV3-Small", "started from ImageNet weights"
     else:
+        lineage["teacher"] = {"name": model.name, "sha256": model.sha256}
+        lineage["mixture"] = asdict(settings.finetune.mixture)
         taught = ModelTeacher(model, settings.threads)
         views = _rendered_views(settings, student, tiles, taught, taught.digest)
         teacher, start = f"the model {model.name}", f"is that model, {model.sha256[:12]}"
@@ -89,7 +94,7 @@ def train_student(settings: TrainSettings, student: StudentSettings, model: Load
         network.trunk,
         f"narrow MobileNetV3 blocks (table {student.table}), distilled from {teacher}",
         f"random (the teacher {start})" if settings.weights or model else "random",
-        {"student": asdict(student)} | ({"teacher": {"name": model.name, "sha256": model.sha256}} if model else {}),
+        lineage,
     )
 
 

@@ -125,7 +125,7 @@ def write_model(
             "from out-of-fold scores on photographs that the backbone was not trained on"
         ),
         "command": command,
-        "seed": training["finetune"]["seed"],
+        "seed": training["seed"],
     }
     _write_card(directory, card)
     return card
