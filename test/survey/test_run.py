@@ -121,6 +121,15 @@ def test_survey_bad_recordings_are_skipped_and_named(
     assert capsys.readouterr().err.count("skipped: ") == 2
 
 
+def test_survey_bag_without_a_place_in_the_map_is_a_problem(archive: Archive, engine: Engine, tmp_path: Path) -> None:
+    bag = archive.recordings / "dam" / "left"
+    for topics, expected in (({}, 1), ({"pose": ""}, 0)):
+        settings = survey_settings(None, {"model": "nano", "pose_max_gap_s": 0.001}, topics, 1.0)
+        summary = survey([bag], tmp_path / f"out{expected}", engine, settings=settings)
+        assert (summary["problems"], summary["unplaced"], summary["skipped"]) == (expected, expected, 0)
+        assert summary["structures"][0]["recordings"][0]["frames"] == 10
+
+
 @pytest.mark.slow
 def test_survey_copy_of_a_recording_counts_once(archive: Archive, engine: Engine, tmp_path: Path) -> None:
     folder = tmp_path / "dam"

@@ -91,7 +91,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Process everything; 1 if a recording was skipped or a structure has no map because of a problem."""
+    """Process everything and return the exit code.
+
+    It is 1 if a recording was skipped, a bag has no place in the map or a structure has no map because of a problem.
+    """
     require_packages("rosbags", "pyarrow", "fsspec", "jinja2", extra="survey")
     from crack_perception.recognition.models import load_model
     from crack_perception.survey.archive_lock import exclusive

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from crack_perception.survey.registry import Entry
-from crack_perception.survey.sources import Source, readable
+from crack_perception.survey.sources import Source, SourceKind, readable
 from crack_perception.survey.tasks import Planned
 
 
@@ -37,6 +37,11 @@ class RecordingState:
     def is_over(self) -> bool:
         """Return whether nothing is left to do."""
         return self.summary is not None or bool(self.problem)
+
+    @property
+    def is_unplaced_bag(self) -> bool:
+        """Return whether it is a bag, and finished, but none of its frames has a place in the map."""
+        return self.source.kind is SourceKind.BAG and self.summary is not None and not self.summary["posed_frames"]
 
     @property
     def entry(self) -> Entry:

@@ -36,6 +36,8 @@ from crack_perception.survey.tasks import (
     process_part,
 )
 
+# Inputs without which nothing has a place in the map; a user who switches one off wants results in pixels.
+_PLACING = ("pose", "camera_info")
 # Tasks that wait at the workers beside those that run, so that no worker is idle between two.
 _QUEUED_PER_WORKER = 2
 
@@ -368,6 +370,9 @@ class SurveyRun:
         entries = self._entries()
         names = sorted({entry.structure for entry in entries})
         skipped = sum(bool(recording.problem) for recording in self._recordings)
+        topics = self._job.settings.topics
+        placed = self._recordings if all(topics.get(name) != "" for name in _PLACING) else []
+        unplaced = sum(recording.is_unplaced_bag for recording in placed)
         return {
             "settings": describe(self._job.settings),
             "model": self._job.model,
@@ -378,7 +383,8 @@ class SurveyRun:
             "interrupted": self._interrupted,
             "resumed": sum(each.is_resumed and each.summary is not None for each in self._recordings),
             "skipped": skipped,
-            "problems": skipped + len(self._problems),
+            "unplaced": unplaced,
+            "problems": skipped + unplaced + len(self._problems),
             "structures": [
                 {
                     **self._structure(name),
