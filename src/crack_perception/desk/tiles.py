@@ -21,7 +21,7 @@ from crack_perception.mapping.evidence.photograph import Photograph
 from crack_perception.mapping.evidence.reviewed import projected_px, reviewed_cracks
 from crack_perception.mapping.storage.atomic_file import write_atomically
 from crack_perception.mapping.storage.snapshot import Snapshot
-from crack_perception.vision.images.jpeg import DamagedJpeg, decode_jpeg
+from crack_perception.vision.images.jpeg.decoding import DamagedJpeg, decode_jpeg
 
 Array = npt.NDArray[np.float64]
 Image = npt.NDArray[np.uint8]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from crack_perception.vision.images import jpeg
+from crack_perception.vision.images.jpeg import decoding
 
 if TYPE_CHECKING:
     from flying_node import TakeOff
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def test_configure_without_simplejpeg_logs_it_for_compressed_images(
     take_off: TakeOff, monkeypatch: pytest.MonkeyPatch, transport: str, is_logged: bool
 ) -> None:
-    monkeypatch.setattr(jpeg, "simplejpeg", None)
+    monkeypatch.setattr(decoding, "simplejpeg", None)
     flight = take_off(image_transport=transport)
     lines: list[str] = []
     monkeypatch.setattr(flight.node, "log_warning", lines.append)

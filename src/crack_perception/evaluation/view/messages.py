@@ -27,7 +27,7 @@ from crack_perception.evaluation.view.paths import BoundedPath, FramePoses
 from crack_perception.evaluation.view.scene import Scene
 from crack_perception.geometry.poses.boot_clock import BootClock
 from crack_perception.vision.images.encodings import BadImage, decode_raw
-from crack_perception.vision.images.jpeg import is_jpeg
+from crack_perception.vision.images.jpeg.segments import is_jpeg
 from crack_perception.vision.images.video_packets import PacketDecoder, packet_in, pixels_of
 
 Array = npt.NDArray[np.float64]

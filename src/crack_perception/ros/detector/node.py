@@ -52,7 +52,7 @@ from crack_perception.ros.detector.surface_sources import SurfaceSources
 from crack_perception.ros.detector.tile_collector import TileCollector, default_folder
 from crack_perception.ros.detector.warm_up import warm_up
 from crack_perception.ros.detector.worker import FrameWorker, can_pipeline
-from crack_perception.vision.images.jpeg import missing_decoder
+from crack_perception.vision.images.jpeg.decoding import missing_decoder
 
 # A fault stays in the diagnostics for this long after its last occurrence.
 _PROBLEM_MEMORY_S = 3.0

@@ -4,5 +4,5 @@
 """Images: encodings, files, video packets and checks for damage.
 
 Other rooms use ``files`` (pictures), ``encodings`` (raw images), ``video`` and ``video_packets`` (videos and streams),
-``thermal`` and ``samples`` (kind of camera).
+``jpeg`` (damage), ``thermal`` and ``samples`` (kind of camera).
 """

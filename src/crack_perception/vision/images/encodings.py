@@ -18,7 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 from crack_perception.vision.images.headers import other_format, read_picture_header
-from crack_perception.vision.images.jpeg import DamagedJpeg, decode_jpeg, is_jpeg
+from crack_perception.vision.images.jpeg.decoding import DamagedJpeg, decode_jpeg
+from crack_perception.vision.images.jpeg.segments import is_jpeg
 from crack_perception.vision.images.samples import SampleScaler
 
 Image = npt.NDArray[np.uint8]

@@ -19,7 +19,8 @@ from crack_perception.errors import UserError
 from crack_perception.memory import available_bytes
 from crack_perception.vision.images.blank import LEAST_SIDE_PX, lost_part
 from crack_perception.vision.images.headers import WHITE_IS_ZERO, PictureHeader, other_format, read_picture_header
-from crack_perception.vision.images.jpeg import DamagedJpeg, decode_jpeg, is_jpeg
+from crack_perception.vision.images.jpeg.decoding import DamagedJpeg, decode_jpeg
+from crack_perception.vision.images.jpeg.segments import is_jpeg
 from crack_perception.vision.images.samples import SampleScaler
 
 Image = npt.NDArray[np.uint8]

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from crack_perception.vision.images.jpeg import is_jpeg, read_header
+from crack_perception.vision.images.jpeg.segments import is_jpeg, read_header
 from crack_perception.vision.images.tiff_strips import COMPRESSION_NAMES, NONE, damage_in_strips
 
 Bytes = npt.NDArray[np.uint8]

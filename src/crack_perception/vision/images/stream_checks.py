@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from crack_perception.vision.images.coded_size import coded_size
-from crack_perception.vision.images.jpeg import DamagedJpeg, decode_jpeg
+from crack_perception.vision.images.jpeg.decoding import DamagedJpeg, decode_jpeg
 from crack_perception.vision.images.native_messages import native_messages
 
 _MESSAGE = re.compile(r"^\[(?P<part>[^@\]]+) @ 0x[0-9a-f]+\] *(?P<text>.*)$", re.MULTILINE)

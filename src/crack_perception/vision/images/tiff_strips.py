@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from crack_perception.vision.images.jpeg import DamagedJpeg, decode_jpeg
+from crack_perception.vision.images.jpeg.decoding import DamagedJpeg, decode_jpeg
 
 Bytes = npt.NDArray[np.uint8]
 

@@ -11,8 +11,9 @@ import cv2
 import numpy as np
 import pytest
 
-from crack_perception.vision.images import jpeg as module
-from crack_perception.vision.images.jpeg import DamagedJpeg, decode_jpeg, missing_decoder, read_header
+from crack_perception.vision.images.jpeg import decoding as module
+from crack_perception.vision.images.jpeg.decoding import DamagedJpeg, decode_jpeg, missing_decoder
+from crack_perception.vision.images.jpeg.segments import read_header
 
 VARIANTS = {
     "baseline": (),
