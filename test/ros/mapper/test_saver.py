@@ -17,12 +17,12 @@ import pytest
 pytest.importorskip("rclpy", reason="ROS 2 is not installed")
 
 from crack_survey import wait
-from map_cracks import straight_crack
+from map_cracks import photograph_of_crack, straight_crack
 from patience import PATIENCE_S
 
 from crack_perception.errors import UserError
 from crack_perception.mapping.storage.database import MapStore
-from crack_perception.ros.mapper.saver import MapSaver, wait_with_progress
+from crack_perception.ros.mapper.saver import EvidenceChanges, MapSaver, wait_with_progress
 
 
 @pytest.fixture
@@ -97,6 +97,31 @@ def test_unsaved_holds_until_the_disk_has_the_changes(saver: MapSaver, monkeypat
     released.set()
     saver.do(lambda: None).result(PATIENCE_S)
     assert saver.unsaved_s == 0.0
+
+
+def test_unwritten_bytes_count_the_photograph_that_is_being_written(
+    saver: MapSaver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert saver._store is not None
+    begun, released = threading.Event(), threading.Event()
+
+    def hang(name: str, data: bytes) -> None:
+        begun.set()
+        released.wait(PATIENCE_S)
+        raise UserError("the disk is full")
+
+    monkeypatch.setattr(saver._store.files, "write", hang)
+    photograph = photograph_of_crack()
+    evidence = EvidenceChanges({photograph.file: photograph}, {photograph.file: bytes(5000)})
+    saver.save([straight_crack(1)], [], 2, evidence=evidence)
+    assert begun.wait(PATIENCE_S)
+    assert saver.unwritten_bytes == 5000, "a disk that hangs must not let more photographs into the memory"
+    released.set()
+    wait(lambda: "full" in saver.failure)
+    assert saver.unwritten_bytes == 5000
+    monkeypatch.undo()
+    wait(lambda: not saver.failure)
+    assert saver.unwritten_bytes == 0
 
 
 def test_save_failing_disk_saves_the_newest_state_later(saver: MapSaver, path: Path) -> None:

@@ -140,6 +140,7 @@ class MapSaver:
     def __init__(self, store: MapStore | None) -> None:
         self._store = store
         self._changes = _Changes()
+        self._attempted_bytes = 0  # of the photographs in the attempt that runs
         self._unsaved_since_s: float | None = None
         self._retry_at_s = 0.0
         self._failure = ""
@@ -184,9 +185,9 @@ class MapSaver:
 
     @property
     def unwritten_bytes(self) -> int:
-        """Size of the photographs that wait for the disk."""
+        """Size of the photographs that wait for the disk or are being written."""
         with self._news:
-            return self._changes.evidence.file_bytes
+            return self._changes.evidence.file_bytes + self._attempted_bytes
 
     def do(self, job: Callable[[], Result]) -> Future[Result]:
         """Run a job in the thread after an attempt to save all earlier changes.
@@ -241,6 +242,7 @@ class MapSaver:
     def _save_changes(self) -> None:
         with self._news:
             changes, self._changes = self._changes, _Changes()
+            self._attempted_bytes = changes.evidence.file_bytes
             taken_s = time.monotonic()
         if not changes or self._store is None:
             return
@@ -273,6 +275,7 @@ class MapSaver:
                 return
             with self._news:
                 self._failure = ""
+                self._attempted_bytes = 0
                 self._unsaved_since_s = taken_s if self._changes else None
 
     def _write_files(self, files: Mapping[str, bytes]) -> tuple[dict[str, bytes], str]:
@@ -299,5 +302,6 @@ class MapSaver:
                 *(newer.evidence, newer.coverage),
             )
             self._changes = changes
+            self._attempted_bytes = 0
             self._failure = failure
             self._retry_at_s = time.monotonic() + _RETRY_S
