@@ -11,17 +11,18 @@ from __future__ import annotations
 import json
 from typing import Any
 
+_BYTE_ORDER_MARK = "\ufeff"
 _TOO_DEEP = "it is nested too deeply"
 
 
 def parse_json(text: str | bytes | bytearray) -> Any:
-    """Parse JSON.
+    """Parse JSON; a mark of the byte order, with which some editors begin a text, is skipped.
 
     Raises:
         ValueError: It is no JSON, is not UTF-8, or is nested too deeply.
     """
     try:
-        return json.loads(text)
+        return json.loads(text.removeprefix(_BYTE_ORDER_MARK) if isinstance(text, str) else text)
     except RecursionError:
         raise ValueError(_TOO_DEEP) from None
 

@@ -46,6 +46,10 @@ def run(arguments: argparse.Namespace) -> int:
     sources = find_sources(arguments.tiles, arguments.crack_label)
     if sources.unlabelled:
         print_progress(f"{sources.unlabelled} pictures without a label were skipped")
+    if sources.repeated:
+        print_progress(f"{sources.repeated} copies of other pictures were skipped")
+    if sources.intact_names:
+        print_progress(f"outlines that count as intact: {', '.join(sources.intact_names)}")
     site = read_site(head, read_tiles(sources, model.tile_px))
     adaptation = adapt_model(model, head, site)
     cracks = int(site.labels.sum())

@@ -36,7 +36,8 @@ def crack_names(names: set[str], chosen_name: str | None, path: Path, remedy: st
 
     Args:
         names: All names in a file.
-        chosen_name: Name that the user gave; None takes all that contain ``crack``, or the only one.
+        chosen_name: Name that the user gave; None takes all that contain ``crack``, or the only one
+            unless it denies a crack.
         path: The file, for the message.
         remedy: What the user should do where no name means a crack.
 
@@ -46,7 +47,9 @@ def crack_names(names: set[str], chosen_name: str | None, path: Path, remedy: st
     if chosen_name is not None:
         chosen = {name for name in names if name == chosen_name}
     else:
-        chosen = {name for name in names if means_crack(name)} or (names if len(names) == 1 else set())
+        chosen = {name for name in names if means_crack(name)}
+        if not chosen and len(names) == 1:
+            chosen = {name for name in names if _CRACK not in name.lower()}  # never "no crack"
     if names and not chosen:
         what = (
             f"no category is named '{chosen_name}'" if chosen_name is not None else "no category name contains 'crack'"

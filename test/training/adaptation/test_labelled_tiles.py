@@ -57,8 +57,8 @@ def test_folders_give_labels_by_usual_names(tmp_path: Path, crack: str, intact: 
 
 def test_folders_of_classes_may_lie_anywhere_and_hold_folders_of_photographs(tmp_path: Path) -> None:
     save(tmp_path / "train" / "crack" / "IMG_7" / "a.png")
-    save(tmp_path / "train" / "intact" / "IMG_7" / "b.png")
-    save(tmp_path / "val" / "intact" / "IMG_8_x0_y256.png")
+    save(tmp_path / "train" / "intact" / "IMG_7" / "b.png", level=160)
+    save(tmp_path / "val" / "intact" / "IMG_8_x0_y256.png", level=150)
     assert sorted((tile.label, tile.group) for tile in read(tmp_path)) == [(0, "IMG_7"), (0, "IMG_8"), (1, "IMG_7")]
 
 
@@ -209,7 +209,7 @@ def test_missing_picture_of_an_annotation_is_named(tmp_path: Path) -> None:
 
 
 def labelme(folder: Path, shapes: list[dict[str, Any]], name: str = "wall") -> None:
-    save(folder / f"{name}.png", 512, 256)
+    save(folder / f"{name}.png", 512, 256, level=sum(name.encode()) % 256)
     content = {"imagePath": f"{name}.png", "imageWidth": 512, "imageHeight": 256, "shapes": shapes}
     (folder / f"{name}.json").write_text(json.dumps(content), encoding="utf-8")
 
@@ -252,6 +252,57 @@ def test_broken_json_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text("{", encoding="utf-8")
     with pytest.raises(UserError, match=r"a\.json"):
         find_sources(tmp_path)
+
+
+def test_annotation_of_a_picture_that_is_not_listed_is_refused(tmp_path: Path) -> None:
+    """Otherwise the cracks of this picture would be lost, and its tiles intact."""
+    path = coco(tmp_path, annotations=[{"image_id": "1", "category_id": 3, "bbox": [10, 10, 200, 100]}])
+    with pytest.raises(UserError, match="'1', which is not listed") as caught:
+        find_sources(tmp_path)
+    assert str(path) in caught.value.problem
+
+
+def test_two_pictures_of_one_id_are_refused(tmp_path: Path) -> None:
+    coco(tmp_path, images=[{"id": 1, "file_name": "wall.png"}, {"id": 1, "file_name": "clean.png"}])
+    with pytest.raises(UserError, match="two pictures have one id"):
+        find_sources(tmp_path)
+
+
+@pytest.mark.parametrize(("label", "words"), [(None, "named like a crack"), ("Ris", "named 'Ris'")])
+def test_labelme_without_a_name_of_cracks_asks_for_it(tmp_path: Path, label: str | None, words: str) -> None:
+    labelme(tmp_path, [{"label": "Riss", "shape_type": "linestrip", "points": [[300, 10], [500, 230]]}])
+    labelme(tmp_path, [{"label": "Fuge", "shape_type": "linestrip", "points": [[10, 10], [200, 230]]}], "joint")
+    save(tmp_path / "crack" / "a.png", level=90)
+    with pytest.raises(UserError, match=f"{words}; the names are Fuge, Riss") as caught:
+        find_sources(tmp_path, label)
+    assert "--crack-label" in caught.value.remedy
+    assert labels_of(tmp_path, "Riss")["wall.png"] == [0, 1]
+    assert find_sources(tmp_path, "Riss").intact_names == ("Fuge",)
+
+
+def test_only_category_that_denies_cracks_is_none(tmp_path: Path) -> None:
+    coco(
+        tmp_path,
+        categories=[{"id": 3, "name": "no crack"}],
+        annotations=[{"image_id": 1, "category_id": 3, "bbox": [260, 20, 200, 200]}],
+    )
+    with pytest.raises(UserError, match="no category name contains 'crack'; it has no crack"):
+        find_sources(tmp_path)
+
+
+def test_file_that_begins_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
+    path = coco(tmp_path)
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert labels_of(tmp_path) == {"wall.png": [1, 0], "clean.png": [0]}
+
+
+def test_linked_folders_are_read_once(tmp_path: Path) -> None:
+    save(tmp_path / "elsewhere" / "a.png")
+    (tmp_path / "tiles").mkdir()
+    for name in ("crack", "cracks"):
+        (tmp_path / "tiles" / name).symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "loop").symlink_to(tmp_path / "tiles")
+    assert labels_of(tmp_path / "tiles") == {"a.png": [1]}
 
 
 def outline(kind: str, *points: tuple[float, float]) -> tuple[Outline, ...]:

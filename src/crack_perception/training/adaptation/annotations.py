@@ -49,7 +49,22 @@ class AnnotatedPicture:
     size_px: tuple[int, int] | None
 
 
-def read_annotations(path: Path, folder: Path, crack_label: str | None) -> list[AnnotatedPicture] | None:
+@dataclass(frozen=True)
+class Annotations:
+    """What an annotation file holds.
+
+    Attributes:
+        pictures: Pictures and their cracks.
+        names: Names of all labels in the file.
+        crack_names: Those among them that are cracks.
+    """
+
+    pictures: list[AnnotatedPicture]
+    names: frozenset[str]
+    crack_names: frozenset[str]
+
+
+def read_annotations(path: Path, folder: Path, crack_label: str | None) -> Annotations | None:
     """Read a COCO or labelme file.
 
     Args:
@@ -58,10 +73,11 @@ def read_annotations(path: Path, folder: Path, crack_label: str | None) -> list[
         crack_label: Name of the category of cracks; None takes all names that contain ``crack``, or the only name.
 
     Returns:
-        Its pictures; None if it is a JSON file of another kind.
+        Its content; None if it is a JSON file of another kind.
 
     Raises:
-        UserError: It cannot be read, its entries are malformed, a picture is missing or no category is one of cracks.
+        UserError: It cannot be read, its entries are malformed, a picture is missing, an annotation is
+            of a picture that is not listed, or no category of a COCO file is one of cracks.
     """
     try:
         if path.stat().st_size > _MOST_JSON_BYTES:
@@ -79,7 +95,7 @@ def read_annotations(path: Path, folder: Path, crack_label: str | None) -> list[
         if isinstance(content.get("images"), list) and isinstance(content.get("annotations"), list):
             return _read_coco(content, path, folder, crack_label)
         if isinstance(content.get("shapes"), list) and "imagePath" in content:
-            return [_read_labelme(content, path, folder, crack_label)]
+            return _read_labelme(content, path, folder, crack_label)
     except (AttributeError, KeyError, IndexError, TypeError, ValueError, OverflowError) as error:
         raise UserError(
             f"{path}: an annotation is malformed ({type(error).__name__}: {error})", "Export the annotations again"
@@ -87,24 +103,32 @@ def read_annotations(path: Path, folder: Path, crack_label: str | None) -> list[
     return None
 
 
-def _read_coco(content: dict[str, Any], path: Path, folder: Path, crack_label: str | None) -> list[AnnotatedPicture]:
+def _read_coco(content: dict[str, Any], path: Path, folder: Path, crack_label: str | None) -> Annotations:
     annotations = content["annotations"]
     names = {category["id"]: str(category["name"]) for category in content.get("categories", [])}
     used = {names[entry["category_id"]] for entry in annotations}
     available = set(names.values()) if crack_label is not None else used or set(names.values())
     chosen = crack_names(available, crack_label, path, _NO_CATEGORY)
-    cracks: dict[Any, list[Outline]] = {}
+    cracks: dict[Any, list[Outline]] = {image["id"]: [] for image in content["images"]}
+    if len(cracks) < len(content["images"]):
+        raise UserError(f"{path}: two pictures have one id", "Export the annotations again")
     for entry in annotations:
+        if entry["image_id"] not in cracks:
+            raise UserError(
+                f"{path}: an annotation is of the picture {entry['image_id']!r}, which is not listed",
+                "Export the pictures and the annotations together",
+            )
         if names[entry["category_id"]] in chosen:
-            cracks.setdefault(entry["image_id"], []).extend(_coco_outlines(entry))
-    return [
+            cracks[entry["image_id"]].extend(_coco_outlines(entry))
+    pictures = [
         AnnotatedPicture(
             _find_picture(str(image["file_name"]), path, folder),
-            tuple(cracks.get(image["id"], ())),
+            tuple(cracks[image["id"]]),
             (int(image["width"]), int(image["height"])) if "width" in image and "height" in image else None,
         )
         for image in content["images"]
     ]
+    return Annotations(pictures, frozenset(available), frozenset(chosen))
 
 
 def _coco_outlines(entry: dict[str, Any]) -> Iterator[Outline]:
@@ -119,18 +143,36 @@ def _coco_outlines(entry: dict[str, Any]) -> Iterator[Outline]:
     yield Outline(_points([[left, top], [left + width, top + height]]), BOX)
 
 
-def _read_labelme(content: dict[str, Any], path: Path, folder: Path, crack_label: str | None) -> AnnotatedPicture:
+def _read_labelme(content: dict[str, Any], path: Path, folder: Path, crack_label: str | None) -> Annotations:
     shapes = content["shapes"]
-    # One file shows few names: with a single name that is not one of cracks, nothing is known.
+    # One file shows few names: whether any of them is one of cracks shows in all files together.
     names = {str(shape["label"]) for shape in shapes}
     chosen = {name for name in names if (name == crack_label if crack_label is not None else means_crack(name))}
     cracks = [outline for shape in shapes if str(shape["label"]) in chosen for outline in _labelme_outlines(shape)]
     width, height = content.get("imageWidth"), content.get("imageHeight")
-    return AnnotatedPicture(
+    picture = AnnotatedPicture(
         _find_picture(str(content["imagePath"]).replace("\\", "/"), path, folder),
         tuple(cracks),
         (int(width), int(height)) if width and height else None,
     )
+    return Annotations([picture], frozenset(names), frozenset(chosen))
+
+
+def check_crack_names(names: set[str], cracks: set[str], crack_label: str | None, folder: Path) -> None:
+    """Check that the annotation files of a folder, of which one alone may show few names, name cracks somewhere.
+
+    Args:
+        names: Names of all labels in the files.
+        cracks: Those among them that are cracks.
+        crack_label: Name that the user gave.
+        folder: The folder, for the message.
+
+    Raises:
+        UserError: Outlines have names, and none of them is one of cracks.
+    """
+    if names and not cracks:
+        what = f"no outline is named '{crack_label}'" if crack_label is not None else "no outline is named like a crack"
+        raise UserError(f"{folder}: {what}; the names are {', '.join(sorted(names))}", _NO_CATEGORY)
 
 
 def _labelme_outlines(shape: dict[str, Any]) -> list[Outline]:

@@ -16,9 +16,11 @@ import numpy as np
 from crack_perception.errors import UserError
 from crack_perception.training.adaptation.annotations import (
     AnnotatedPicture,
+    check_crack_names,
     read_annotations,
     tile_labels,
 )
+from crack_perception.training.adaptation.repeated_pictures import with_one_label
 from crack_perception.vision.images.files import PICTURE_SUFFIXES, RAW_SUFFIXES, Picture, read_masked_picture
 from crack_perception.vision.tiling import Image, pad_to_tile, plan_tiles
 
@@ -63,15 +65,19 @@ class TileSources:
         pictures: Picture, label and photograph.
         annotated: Pictures with outlined cracks.
         unlabelled: Number of pictures without a label.
+        repeated: Number of pictures that are there once more with the same label, and are left out.
+        intact_names: Names of outlines that are no cracks.
     """
 
     pictures: list[tuple[Path, int, str]]
     annotated: list[AnnotatedPicture]
     unlabelled: int
+    repeated: int = 0
+    intact_names: tuple[str, ...] = ()
 
 
 def find_sources(folder: Path, crack_label: str | None = None) -> TileSources:
-    """List the labelled pictures of a folder and its subfolders.
+    """List the labelled pictures of a folder and its subfolders, linked ones included, each picture once.
 
     Args:
         folder: Holds folders named by class (``crack`` and ``intact``, or usual other names) at any depth, COCO files
@@ -79,15 +85,20 @@ def find_sources(folder: Path, crack_label: str | None = None) -> TileSources:
         crack_label: Category of cracks in COCO and labelme files; None takes names that contain ``crack``.
 
     Raises:
-        UserError: It is no folder, holds no labels, or an annotation file cannot be used.
+        UserError: It is no folder, holds no labels, an annotation file cannot be used, or a picture has two labels.
     """
     if not folder.is_dir():
         raise UserError(f"{folder}: is not a folder", "Give a folder with the subfolders crack and intact")
     pictures: list[tuple[Path, int, str]] = []
     annotated: list[AnnotatedPicture] = []
     others: set[Path] = set()
-    for parent, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+    outlined: set[str] = set()
+    cracks: set[str] = set()
+    entered = {folder.resolve()}
+    for parent, folders, names in os.walk(folder, followlinks=True):
+        folders[:] = sorted(
+            name for name in folders if not name.startswith(".") and _is_new(Path(parent) / name, entered)
+        )
         place = Path(parent).relative_to(folder)
         label, inner = _label_of(place)
         for name in sorted(names):
@@ -95,7 +106,11 @@ def find_sources(folder: Path, crack_label: str | None = None) -> TileSources:
             if name.startswith("."):
                 continue
             if path.suffix.lower() == ".json":
-                annotated += read_annotations(path, folder, crack_label) or []
+                annotations = read_annotations(path, folder, crack_label)
+                if annotations is not None:
+                    annotated += annotations.pictures
+                    outlined |= annotations.names
+                    cracks |= annotations.crack_names
             elif path.suffix.lower() in {*PICTURE_SUFFIXES, *RAW_SUFFIXES}:
                 if label is None:
                     others.add(path.resolve())
@@ -106,8 +121,18 @@ def find_sources(folder: Path, crack_label: str | None = None) -> TileSources:
             f"{folder}: holds no labelled pictures",
             "Put tiles into the subfolders crack and intact, or add COCO or labelme files",
         )
+    check_crack_names(outlined, cracks, crack_label, folder)
     others -= {picture.path.resolve() for picture in annotated}
-    return TileSources(pictures, annotated, len(others))
+    pictures, annotated, repeated = with_one_label(pictures, annotated)
+    return TileSources(pictures, annotated, len(others), repeated, tuple(sorted(outlined - cracks)))
+
+
+def _is_new(folder: Path, entered: set[Path]) -> bool:
+    """Return whether a folder has not been entered, also not by another link, and note it."""
+    place = folder.resolve()
+    is_new = place not in entered
+    entered.add(place)
+    return is_new
 
 
 def _label_of(place: Path) -> tuple[int | None, tuple[str, ...]]:
