@@ -82,6 +82,29 @@ def test_flight_that_is_hardly_flown_is_doubted() -> None:
     assert "more than a day" in doubt
 
 
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"shutter_s": 0.05, "blur_px": 3.0}, "3.0 px"),
+        ({"shutter_s": 1e-7, "interval_s": 0.001, "most_speed_m_s": 90.0}, "90 m/s"),
+    ],
+)
+def test_flight_that_measures_or_flies_badly_is_doubted(change: dict[str, float], words: str) -> None:
+    wish = replace(WISH, area_m=(5.0, 2.0), **change)
+    (doubt,) = doubts(wish, estimate_flight(CAMERA, wish))
+    assert words in doubt
+
+
+@pytest.mark.parametrize(
+    ("shutter_s", "shown"), [(1 / 1000, "1/1000 s"), (0.5, "1/2 s"), (0.3, "0.3 s"), (2.0, "2 s"), (0.7, "0.7 s")]
+)
+def test_table_shows_the_exposure_as_it_is(shutter_s: float, shown: str) -> None:
+    wish = replace(WISH, shutter_s=shutter_s)
+    speed = dict(table(CAMERA, wish, estimate_flight(CAMERA, wish)))["Speed"]
+    assert f"px at {shown})" in speed
+    assert float(speed.split()[0]) == pytest.approx(0.5 * 0.2e-3 / shutter_s, rel=0.05)
+
+
 def test_picture_of_a_flight_with_very_many_photographs_is_small() -> None:
     wish = replace(WISH, width_mm=0.1, area_m=(20_000.0, 20_000.0))
     flight = estimate_flight(CAMERA, wish)
@@ -102,8 +125,22 @@ def test_camera_by_name_numbers_and_lens() -> None:
     for wrong in ("nikon", "1200,1920", "0,1920,1080", "nan,1,1"):
         with pytest.raises(UsageError, match="dji-mavic-3e"):
             camera_of(wrong)
-    with pytest.raises(UsageError):
-        camera_with_lens(0.0, 35.0, 8192, 5460)
+    for numbers in ((0.0, 35.0, 8192, 5460), (35.9, 35.0, 8192, 0)):
+        with pytest.raises(UsageError, match="no camera"):
+            camera_with_lens(*numbers)
+
+
+@pytest.mark.parametrize(
+    ("camera", "words"),
+    [
+        ("1200,1920,0.5", "1920 x 0.5 px"),
+        ("35,8192,5460", "angle of view of 179 deg"),
+        ("1e9,1920,1080", "angle of view"),
+    ],
+)
+def test_camera_that_is_none_is_refused_with_its_numbers(camera: str, words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        camera_of(camera)
 
 
 def test_picture_shows_every_photograph_inside_the_wall() -> None:

@@ -16,6 +16,17 @@ NEAR_STANDOFF_M = 0.5
 """Standoff below which hardly any drone is flown."""
 
 # Standoffs outside of this are no flight; the width, the camera or their units are wrong.
+_POSITIVE = {
+    "width_mm": "the crack width (--width)",
+    "shutter_s": "the exposure time (--shutter)",
+    "blur_px": "the motion in an exposure (--blur-px)",
+    "interval_s": "the time between photographs (--interval)",
+    "most_speed_m_s": "the highest speed (--max-speed)",
+}
+_SHARES = {"overlap": "the overlap (--overlap)", "side_overlap": "the overlap of lanes (--side-overlap)"}
+"""Fields of a wish and how they are named to the user."""
+_SHARP_PX = 1.0
+_FAST_M_S = 15.0
 _STANDOFFS_M = (0.1, 1000.0)
 _LONG_FLIGHT_S = 24 * 3600.0
 
@@ -50,12 +61,12 @@ class FlightWish:
     turn_s: float = 4.0
 
     def __post_init__(self) -> None:
-        for name in ("width_mm", "shutter_s", "blur_px", "interval_s", "most_speed_m_s"):
+        for name, words in _POSITIVE.items():
             if not 0.0 < getattr(self, name) < math.inf:
-                raise UsageError(f"{name} is {getattr(self, name):g}", "Give a positive number")
-        for name in ("overlap", "side_overlap"):
+                raise UsageError(f"{words} is {getattr(self, name):g}", "Give a positive number")
+        for name, words in _SHARES.items():
             if not 0.0 <= getattr(self, name) <= 0.95:
-                raise UsageError(f"{name} is {getattr(self, name):g}", "Give a share from 0 to 0.95")
+                raise UsageError(f"{words} is {getattr(self, name):g}", "Give a share from 0 to 0.95")
         if not all(0.0 < side < math.inf for side in self.area_m) or not 0.0 <= self.turn_s < math.inf:
             raise UsageError(f"the wall of {self.area_m[0]:g} x {self.area_m[1]:g} m has no area", "Give metres")
 
@@ -152,6 +163,15 @@ def doubts(wish: FlightWish, flight: FlightEstimate) -> list[str]:
             f"a standoff of {flight.standoff_m:.2f} m is nearer than drones are flown ({NEAR_STANDOFF_M:g} m): choose "
             f"a longer lens or a width above {wish.width_mm * NEAR_STANDOFF_M / flight.standoff_m:.2f} mm"
         )
+    if flight.blur_px > _SHARP_PX:
+        warnings.append(
+            f"a motion of {flight.blur_px:.1f} px in an exposure hides cracks as narrow as that, and makes others "
+            "wider: choose a shorter exposure or a lower speed"
+        )
+    if flight.speed_m_s > _FAST_M_S:
+        warnings.append(
+            f"{flight.speed_m_s:.0f} m/s is faster than drones are flown beside a structure: choose a lower --max-speed"
+        )
     if flight.time_s > _LONG_FLIGHT_S:
         warnings.append(
             f"{flight.photographs} photographs in {flight.time_s / 3600:.0f} h are more than a day: divide the wall"
@@ -162,7 +182,7 @@ def doubts(wish: FlightWish, flight: FlightEstimate) -> list[str]:
 def table(camera: CameraGeometry, wish: FlightWish, flight: FlightEstimate) -> list[tuple[str, str]]:
     """Names and values of a flight for readers."""
     limits = {
-        "blur": f"motion blur of {wish.blur_px:g} px at 1/{1 / wish.shutter_s:.0f} s",
+        "blur": f"motion blur of {wish.blur_px:g} px at {_exposure(wish.shutter_s)}",
         "interval": f"a photograph every {wish.interval_s:g} s",
         "drone": "the highest speed that is allowed",
     }
@@ -175,9 +195,20 @@ def table(camera: CameraGeometry, wish: FlightWish, flight: FlightEstimate) -> l
         ("Image on the wall", f"{flight.footprint_m[0]:.2f} x {flight.footprint_m[1]:.2f} m"),
         ("Lanes", f"{flight.lanes}, {flight.lane_spacing_m:.2f} m apart"),
         ("Photographs", f"{flight.photographs}, {flight.photograph_spacing_m:.2f} m apart"),
-        ("Speed", f"{flight.speed_m_s:.2f} m/s at most ({limits[flight.limit]})"),
+        ("Speed", f"{_speed(flight.speed_m_s)} m/s at most ({limits[flight.limit]})"),
         ("Motion blur", f"{flight.blur_px:.2f} px"),
         ("Wall", f"{wish.area_m[0]:g} x {wish.area_m[1]:g} m, {wish.area_m[0] * wish.area_m[1]:.0f} m2"),
         ("Path", f"{flight.path_m:.0f} m"),
         ("Time", f"{minutes} min {seconds:02d} s"),
     ]
+
+
+def _exposure(shutter_s: float) -> str:
+    """Return an exposure time as on a camera, ``1/500 s``; in decimals where that would not be true."""
+    parts = round(1.0 / shutter_s)
+    return f"1/{parts} s" if parts > 1 and abs(parts * shutter_s - 1.0) < 0.01 else f"{shutter_s:g} s"
+
+
+def _speed(speed_m_s: float) -> str:
+    """Return a speed with two decimals, or with the digits that a slow one has."""
+    return f"{speed_m_s:.2f}" if speed_m_s > 0.0995 else f"{speed_m_s:.2g}"
