@@ -68,7 +68,16 @@ def test_mission_targets_are_chosen(covered_map: Path) -> None:
         (["--heading", "0"], 2, "--origin-wgs84"),
         ([*ORIGIN, "--home", "1"], 2, "two numbers"),
         ([*ORIGIN, "--home-height", "nan"], 2, "--home-height"),
+        (["--origin-wgs84", "48,11,5335000"], 1, "altitude"),
+        ([*ORIGIN, "--home", "1e7,0"], 2, "within 20 km"),
+        ([*ORIGIN, "--home-height", "1e9"], 2, "--home-height"),
         ([*ORIGIN, "--width", "0"], 2, "--width"),
+        ([*ORIGIN, "--hold", "inf"], 2, "--hold is inf"),
+        ([*ORIGIN, "--hold=-5"], 2, "--hold"),
+        ([*ORIGIN, "--speed", "100"], 2, "from 0.05 to 20 m/s"),
+        ([*ORIGIN, "--gimbal-up", "nan"], 2, "--gimbal-up"),
+        ([*ORIGIN, "--standoff", "0.001"], 2, "--standoff"),
+        ([*ORIGIN, "--standoff", "50"], 1, "resolves 75 mm from --standoff 50 m, and areas need --width 0.3 mm"),
         ([*ORIGIN, "--camera", "unknown"], 2, "dji-mavic-3e"),
         ([*ORIGIN, "--width", "9"], 1, "nothing is open"),
     ],
@@ -99,6 +108,18 @@ def test_mission_uses_the_place_beside_the_map_and_asks_for_the_height_of_the_ta
     heights = [item["Altitude"] for item in mission["items"] if item["command"] == 16]
     # The wall is seen around a height of 1.5 m of the map.
     assert heights and all(20.5 < height < 24.0 for height in heights)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [(["--home=0,-5000"], "m away from the take-off place"), (["--home-height=-300"], "302 m above")],
+)
+def test_mission_far_from_the_take_off_is_warned_of(
+    covered_map: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], words: str
+) -> None:
+    out = str(covered_map.with_suffix(".plan"))
+    assert main(["mission", str(covered_map), "--out", out, "--width", "1.5", *ORIGIN, *arguments]) == 0
+    assert words in capsys.readouterr().err
 
 
 def test_mission_through_the_wall_is_warned_of(covered_map: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from crack_perception.cli.common import add_preset_argument, print_progress
 
 if TYPE_CHECKING:
+    from crack_perception.mapping.coverage.revisit import RevisitPlan
     from crack_perception.mapping.export.geographic import GeographicOrigin
     from crack_perception.planning.legs import CloseLeg
     from crack_perception.planning.mission import Mission
@@ -22,6 +23,16 @@ HELP = "write a mission (QGroundControl .plan or MAVLink .waypoints) that revisi
 
 _EXAMPLE = "48.1372,11.5755,560"
 _MOST_NAMED = 10
+_RANGES = {
+    "width": (0.01, 1000.0, "mm"),
+    "standoff": (0.1, 1000.0, "m"),
+    "speed": (0.05, 20.0, "m/s"),
+    "hold": (0.0, 600.0, "s"),
+    "gimbal_up": (-90.0, 90.0, "deg"),
+}
+"""Argument -> least and greatest number, and unit."""
+_MOST_PLACE_M = 20_000.0
+_FAR_M, _HIGH_M = 1000.0, 120.0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -114,9 +125,12 @@ def run(arguments: argparse.Namespace) -> int:
     writers = {".plan": qgroundcontrol_plan, ".waypoints": waypoint_file}
     if path.suffix.lower() not in writers:
         raise UsageError(f"{path}: is neither a .plan nor a .waypoints file", "Name it so")
-    for name in ("width", "standoff", "speed"):
-        if not 0.0 < getattr(arguments, name) < 1e6:
-            raise UsageError(f"--{name} is {getattr(arguments, name):g}", "Give a positive number")
+    for name, (least, most, unit) in _RANGES.items():
+        if not least <= getattr(arguments, name) <= most:
+            option = name.replace("_", "-")
+            raise UsageError(
+                f"--{option} is {getattr(arguments, name):g}", f"Give a number from {least:g} to {most:g} {unit}"
+            )
     origin = _origin(arguments)
     settings = MissionSettings(
         origin=origin,
@@ -125,7 +139,7 @@ def run(arguments: argparse.Namespace) -> int:
         home_height_m=_home_height_m(arguments, origin),
         clearance_m=0.5 * arguments.standoff,
         speed_m_s=arguments.speed,
-        hold_s=max(0.0, arguments.hold),
+        hold_s=arguments.hold,
         highest_pitch_deg=arguments.gimbal_up,
     )
     scale = SeverityScale.of_preset(arguments.preset)
@@ -143,6 +157,9 @@ def run(arguments: argparse.Namespace) -> int:
         scale,
         RevisitSettings(arguments.width, arguments.standoff),
     )
+    cannot = _cannot(plan, arguments)
+    if cannot and not plan.poses:
+        raise UserError(f"there is no pose to fly: {cannot}", "Give another --camera, or a smaller --standoff")
     mission = mission_of(plan.poses, settings, snapshot.coverage)
     write_text(path, writers[path.suffix.lower()](mission))
     on_cracks = sum(bool(pose.cracks) for pose in mission.poses)
@@ -151,10 +168,8 @@ def run(arguments: argparse.Namespace) -> int:
         print_progress(f"{len(mission.beyond_gimbal)} poses are left out: they look higher than --gimbal-up")
     if plan.left_out:
         print_progress(f"{plan.left_out} more poses are left out: fly this mission, then plan the next one")
-    if plan.unsettled_cracks:
-        print_progress(
-            f"{plan.unsettled_cracks} cracks stay undetermined: the camera cannot settle them from --standoff"
-        )
+    if cannot:
+        print_progress(f"warning: {cannot}")
     for line in _warnings(mission, close_legs(mission.legs(), snapshot.coverage, settings.clearance_m)):
         print_progress(line)
     reached_m = mission.return_altitude_m(snapshot.coverage)
@@ -167,8 +182,35 @@ def run(arguments: argparse.Namespace) -> int:
     return EXIT_DONE
 
 
+def _cannot(plan: RevisitPlan, arguments: argparse.Namespace) -> str:
+    """Return what the camera cannot do from the least standoff; empty where it can do all."""
+    if plan.unsettled_cracks:
+        return (
+            f"{plan.unsettled_cracks} crack{'s stay' if plan.unsettled_cracks > 1 else ' stays'} undetermined, which "
+            f"the camera cannot settle from --standoff {arguments.standoff:g} m"
+        )
+    if arguments.targets != "cracks" and plan.resolvable_mm > arguments.width:
+        return (
+            f"the camera resolves {plan.resolvable_mm:.2g} mm from --standoff {arguments.standoff:g} m, and areas need "
+            f"--width {arguments.width:g} mm"
+        )
+    return ""
+
+
 def _warnings(mission: Mission, close: Sequence[CloseLeg]) -> Iterator[str]:
-    """Yield lines about ways that are close to the structure, and about an end that is no return."""
+    """Yield lines about poses far off, ways that are close to the structure, and an end that is no return."""
+    import numpy as np
+
+    home_m = mission.settings.above_home_m(mission.settings.home_height_m)
+    away_m = np.array([pose.position_m for pose in mission.poses]) - home_m
+    farthest_m, highest_m = float(np.hypot(away_m[:, 0], away_m[:, 1]).max()), float(away_m[:, 2].max())
+    if farthest_m > _FAR_M:
+        yield f"warning: a pose is {farthest_m:.0f} m away from the take-off place. Check --home"
+    if highest_m > _HIGH_M:
+        yield (
+            f"warning: a pose is {highest_m:.0f} m above the take-off place, and {_HIGH_M:g} m is the limit of many "
+            "countries. Check --home-height"
+        )
     if close:
         named = "; ".join(map(str, close[:_MOST_NAMED]))
         more = f"; and {len(close) - _MOST_NAMED} more" if len(close) > _MOST_NAMED else ""
@@ -215,8 +257,11 @@ def _home(text: str | None) -> tuple[float, float]:
         x, y = (0.0, 0.0) if text is None else map(float, text.split(","))
     except ValueError as error:
         raise UsageError(f"--home {text} is not two numbers", "For example --home=-12.5,3") from error
-    if not (math.isfinite(x) and math.isfinite(y)):
-        raise UsageError(f"--home {text} is no place in the map", "For example --home=-12.5,3")
+    if not math.hypot(x, y) <= _MOST_PLACE_M:
+        raise UsageError(
+            f"--home {text} is no place within {_MOST_PLACE_M / 1000:g} km of the map's origin",
+            "Give metres in the map, for example --home=-12.5,3",
+        )
     return x, y
 
 
@@ -238,6 +283,6 @@ def _home_height_m(arguments: argparse.Namespace, origin: GeographicOrigin) -> f
                 "of the photographs hold their height above the take-off",
             )
         return 0.0
-    if not math.isfinite(arguments.home_height):
-        raise UsageError(f"--home-height is {arguments.home_height:g}", "Give metres")
+    if not abs(arguments.home_height) <= _MOST_PLACE_M:
+        raise UsageError(f"--home-height is {arguments.home_height:g}", "Give metres in the map")
     return float(arguments.home_height)

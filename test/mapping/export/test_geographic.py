@@ -59,7 +59,11 @@ def test_geographic_distances_kept_everywhere(place: tuple[float, float, float])
 
 
 @pytest.mark.parametrize(
-    "place", [(91, 0, 0, 0), (0, 181, 0, 0), (math.nan, 0, 0, 0), (0, 0, math.inf, 0), (0, 0, 0, math.nan)]
+    "place",
+    [
+        *((91, 0, 0, 0), (0, 181, 0, 0), (math.nan, 0, 0, 0), (0, 0, math.inf, 0), (0, 0, 0, math.nan)),
+        *((48, 11, 5_335_000, 0), (48, 11, -2000, 0), (48, 11, 500, 1e9)),
+    ],
 )
 def test_geographic_invalid_origin_refused(place: tuple[float, float, float, float]) -> None:
     with pytest.raises(UserError, match="geographic origin"):

@@ -24,6 +24,10 @@ _F = 1 / 298.257223563
 _E2 = _F * (2 - _F)
 
 
+_ALTITUDES_M = (-1000.0, 10_000.0)
+"""Heights of structures above the ellipsoid; others are numbers in another order or unit."""
+
+
 @dataclass(frozen=True)
 class GeographicOrigin:
     """Position of the map origin on the earth, and heading of the map there.
@@ -45,10 +49,13 @@ class GeographicOrigin:
 
     def __post_init__(self) -> None:
         numbers = (self.latitude_deg, self.longitude_deg, self.altitude_m, self.x_heading_deg)
-        if not all(map(math.isfinite, numbers)) or abs(self.latitude_deg) > 90 or abs(self.longitude_deg) > 180:
+        is_place = abs(self.latitude_deg) <= 90 and abs(self.longitude_deg) <= 180
+        is_pose = _ALTITUDES_M[0] <= self.altitude_m <= _ALTITUDES_M[1] and abs(self.x_heading_deg) <= 360
+        if not (is_place and is_pose):
             raise UserError(
                 f"the geographic origin {list(numbers)} is no latitude, longitude, altitude and heading",
-                "Give degrees from -90 to 90 and from -180 to 180, metres and degrees",
+                "Give degrees from -90 to 90 and from -180 to 180, metres from "
+                f"{_ALTITUDES_M[0]:g} to {_ALTITUDES_M[1]:g}, and degrees from -360 to 360",
             )
 
     def positions(self, points_m: Array) -> Array:
