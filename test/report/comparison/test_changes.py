@@ -19,6 +19,7 @@ from crack_perception.report.comparison.alignment import Prior
 from crack_perception.report.comparison.carrying import carried_decisions
 from crack_perception.report.comparison.changes import Comparison, CrackChange, Status, compare
 from crack_perception.report.comparison.survey import Survey, survey_of
+from crack_perception.report.comparison.wording import warnings
 
 EXACT = Errors(position_m=0.002, width_mm=0.01, tip_m=0.002)
 MOTION = Motion()
@@ -280,6 +281,51 @@ def test_map_that_goes_on_reported_as_continuation(lines: list[np.ndarray]) -> N
     assert result.is_continuation
     later = [replace(crack, id=crack.id + 100, first_seen_ns=crack.last_seen_ns + 10**15) for crack in old]
     assert not compare(old_of(old), new_of(later), PRIOR).is_continuation
+
+
+def test_maps_of_one_structure_give_no_warning(lines: list[np.ndarray]) -> None:
+    later = [replace(crack, first_seen_ns=crack.first_seen_ns + 10**15) for crack in mapped(lines, 2, 101)]
+    result = compare(old_of(mapped(lines, 1)), new_of(later), PRIOR)
+    assert result.agreeing_share > 0.9 and not result.is_reversed
+    assert warnings(result) == []
+
+
+def test_swapped_maps_are_warned_of(lines: list[np.ndarray]) -> None:
+    later = [replace(crack, first_seen_ns=crack.first_seen_ns + 10**15) for crack in mapped(lines, 2, 101)]
+    result = compare(old_of(later), new_of(mapped(lines, 1)), PRIOR)
+    assert result.is_reversed
+    assert "swapped" in " ".join(warnings(result))
+
+
+def test_growth_of_all_cracks_alike_is_warned_of(lines: list[np.ndarray]) -> None:
+    """It cannot be told from a common error of the widths, and is subtracted."""
+    result = compare(old_of(mapped(lines, 1)), new_of(mapped(lines, 2, 101, width_mm=0.99)), PRIOR)
+    assert result.width_bias.surprise > 3
+    assert "differ alike" in " ".join(warnings(result))
+
+
+@pytest.mark.parametrize("which", ["other structure", "scale"])
+def test_maps_that_hardly_agree_are_warned_of(lines: list[np.ndarray], which: str) -> None:
+    new = mapped(lines, 2, 101)
+    if which == "scale":
+        middle_m = np.concatenate(lines).mean(axis=0)
+        new = [replace(crack, line_m=middle_m + 1.06 * (crack.line_m - middle_m)) for crack in new]
+    else:
+        apart = wall_lines(np.random.default_rng(8), 5, 3)
+        new = new[:5] + mapped(apart[5:], 3, 201)
+    result = compare(old_of(mapped(lines, 1)), new_of(new), Prior(sigma_m=0.1))
+    assert result.agreeing_share < 0.6
+    assert "two structures" in " ".join(warnings(result))
+
+
+def test_share_that_agrees_counts_only_what_both_have_inspected(lines: list[np.ndarray]) -> None:
+    left, right = WALL_M.copy(), WALL_M.copy()
+    left[left[:, 0] > 0, 0], right[right[:, 0] < 0, 0] = 2.7, 0.8
+    old = [crack for crack in mapped(lines, 1) if crack.line_m[:, 0].max() < 2.7]
+    new = [crack for crack in mapped(lines, 2, 101) if crack.line_m[:, 0].min() > 0.8]
+    result = compare(old_of(old, areas=(left,)), new_of(new, areas=(right,)), PRIOR)
+    assert result.alignment.matched_share < 0.75
+    assert result.agreeing_share > 0.85
 
 
 def test_verdicts_carried_only_where_nobody_has_reviewed(lines: list[np.ndarray]) -> None:

@@ -36,7 +36,8 @@ _ALIKE = 4.0
 _DIRECTION_SIGMA_RAD = 0.02
 _LEVEL_SIGMA_RAD = math.radians(0.5)
 _REACHES_M = (0.25, 0.15, 0.1, 0.06, 0.06, 0.06)
-_ENOUGH_LINES = 150
+ENOUGH_LINES = 150
+"""So many lines of the new map, the longest ones, are aligned."""
 _VOTERS = 700
 _CELL_M = 0.1
 _HEADING_STEP_DEG = 1.0
@@ -176,7 +177,7 @@ class _Aligner:
     def __init__(self, old: Sequence[MappedCrack], new: Sequence[MappedCrack], prior: Prior) -> None:
         self._targets = LineSet([even(crack.line_m, _STEP_M) for crack in old], [crack.normal for crack in old])
         self._target_covariances = [_usable(crack.covariance_m2) for crack in old]
-        longest = sorted(new, key=lambda crack: -crack.length_m)[:_ENOUGH_LINES]
+        longest = sorted(new, key=lambda crack: -crack.length_m)[:ENOUGH_LINES]
         self._lines = [_line(crack) for crack in longest]
         self._smaller_m = min(sum(crack.length_m for crack in old), sum(crack.length_m for crack in longest))
         self._prior = prior

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from crack_perception.mapping.evidence.decisions import Review
 from crack_perception.mapping.mapped_crack import MappedCrack
-from crack_perception.report.comparison.alignment import Alignment, Prior, align
+from crack_perception.report.comparison.alignment import ENOUGH_LINES, Alignment, Prior, align
 from crack_perception.report.comparison.families import Family, Track, families
 from crack_perception.report.comparison.growth import Bias, Difference
 from crack_perception.report.comparison.lines import LineSet, runs_of, sampled
@@ -105,6 +105,9 @@ class Comparison:
         rejected_since: Ids of the old map's cracks whose counterpart in the new map was rejected; left out.
         unconfirmed: Number of unconfirmed cracks that only one survey has; left out.
         is_continuation: The new map goes on from the old one, so that its widths contain the old views.
+        is_reversed: The new map begins before the old one.
+        agreeing_share: Length of the aligned lines as a share of what both surveys have mapped of the surfaces that
+            both have inspected.
     """
 
     alignment: Alignment
@@ -116,6 +119,8 @@ class Comparison:
     rejected_since: tuple[int, ...]
     unconfirmed: int
     is_continuation: bool
+    is_reversed: bool
+    agreeing_share: float
 
     def of(self, status: Status) -> tuple[CrackChange, ...]:
         """The cracks of a status."""
@@ -170,7 +175,28 @@ def compare(old: Survey, new: Survey, prior: Prior, confidence: float = 0.95) ->
         rejected_since=tuple(one_sided.rejected_since),
         unconfirmed=one_sided.unconfirmed,
         is_continuation=_is_continuation(old, new),
+        is_reversed=_begin_ns(new) < _begin_ns(old),
+        agreeing_share=_agreeing_share(old, moved, alignment),
     )
+
+
+def _begin_ns(survey: Survey) -> int:
+    return min((crack.first_seen_ns for crack in (*survey.cracks, *survey.rejected)), default=0)
+
+
+def _agreeing_share(old: Survey, new: Survey, alignment: Alignment) -> float:
+    """Length of the aligned lines as a share of the lines of the one survey where the other one has images.
+
+    That of the survey which has mapped less there counts: the other one may resolve more. 1 where neither has
+    any there.
+    """
+    lines = sorted((*new.cracks, *new.rejected), key=lambda crack: -crack.length_m)[:ENOUGH_LINES]
+    inside_m = min(_inside_m(lines, old), _inside_m((*old.cracks, *old.rejected), new))
+    return min(1.0, alignment.matched_m / inside_m) if inside_m > 0 else 1.0
+
+
+def _inside_m(cracks: Sequence[MappedCrack], other: Survey) -> float:
+    return sum(crack.length_m * float(other.shows(crack.line_m).mean()) for crack in cracks)
 
 
 def _is_continuation(old: Survey, new: Survey) -> bool:

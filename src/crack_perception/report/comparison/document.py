@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from crack_perception.report.comparison.changes import Comparison, CrackChange, Status
 from crack_perception.report.comparison.growth import Difference
+from crack_perception.report.comparison.wording import warnings
 
 Array = npt.NDArray[np.float64]
 
@@ -106,6 +107,7 @@ def comparison_json(result: Comparison, old: SurveyFacts, new: SurveyFacts) -> d
             "unconfirmed": result.unconfirmed,
         },
         "is_continuation": result.is_continuation,
+        "warnings": warnings(result),
         "changes": [_plain(change) for change in result.changes],
     }
 

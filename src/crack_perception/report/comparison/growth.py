@@ -38,6 +38,7 @@ class Bias:
         scale: Factor on the stated standard deviations.
         cracks: Number of cracks that it was estimated from.
         weight: Sum of their weights, 0 to ``cracks``: about how many of them have not changed.
+        surprise: Distance of the coefficients from 0 in standard deviations of what is expected of them.
     """
 
     coefficients: Array
@@ -45,6 +46,7 @@ class Bias:
     scale: float
     cracks: int
     weight: float
+    surprise: float = 0.0
 
     def of(self, predictors: Array) -> float:
         """The bias of a crack with predictors (P,)."""
@@ -111,7 +113,8 @@ def _fit(differences: Array, sigmas: Array, predictors: Array, prior: Array, sta
         precision = weights / (scale * sigmas) ** 2
         total = prior + (predictors * precision[:, None]).T @ predictors
         coefficients = np.asarray(np.linalg.solve(total, predictors.T @ (precision * differences)), np.float64)
-    return density, Bias(coefficients, _inverse(total), scale, count, float(weights.sum()))
+    surprise = math.sqrt(float(coefficients @ prior @ coefficients))
+    return density, Bias(coefficients, _inverse(total), scale, count, float(weights.sum()), surprise)
 
 
 def _inverse(matrix: Array) -> Array:

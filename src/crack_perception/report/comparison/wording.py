@@ -24,6 +24,9 @@ PROBABILITY_SENTENCE = (
     "change itself does not."
 )
 
+_LEAST_AGREEING = 0.6
+_MOST_SURPRISE = 3.0
+
 
 def summary(result: Comparison) -> list[str]:
     """The comparison in a few sentences."""
@@ -44,6 +47,23 @@ def warnings(result: Comparison) -> list[str]:
         found.append(
             "WARNING: the new map goes on from the old one, so its widths contain the old measurements and growth is "
             "underestimated; begin an empty map for each survey."
+        )
+    if result.is_reversed:
+        found.append(
+            "WARNING: the new map begins before the old one: the maps are swapped, or a clock was wrong. If they are "
+            "swapped, what is called grown and new has become smaller and gone."
+        )
+    if result.agreeing_share < _LEAST_AGREEING:
+        found.append(
+            f"WARNING: only {100 * result.agreeing_share:.0f} % of the cracks where both surveys have images lie along "
+            "each other: the maps may be of two structures, differ in scale, or be aligned wrongly. Check the "
+            "alignment on the plan, and the scale of both."
+        )
+    if result.width_bias.surprise > _MOST_SURPRISE:
+        found.append(
+            "WARNING: the widths of all cracks differ alike, and by more than those of two surveys usually do. Growth "
+            "that all cracks share looks the same, and is subtracted here: check the scale of both surveys, and "
+            "measure some cracks by hand."
         )
     if result.width_bias.cracks > 0 and result.width_bias.weight < 5:
         found.append(
