@@ -62,14 +62,12 @@ def run(arguments: argparse.Namespace) -> int:
     from crack_perception.recognition.frame_detector import FrameDetector
     from crack_perception.recognition.models import load_model
     from crack_perception.training.backbones.finetune import FinetuneSettings
-    from crack_perception.training.data.cell_tiles import CellSettings
     from crack_perception.training.data.manifest import read_manifest
     from crack_perception.training.distillation.losses import DistillationSettings
     from crack_perception.training.distillation.pipeline import StudentSettings, train_student
     from crack_perception.training.evaluation.report import evaluate_model, metrics_table
     from crack_perception.training.export.base_rows import write_base_rows
     from crack_perception.training.export.card import add_figures, write_model, write_refitted_model
-    from crack_perception.training.export.cell_output import write_cell_output
     from crack_perception.training.pipeline import TrainSettings, default_cache, train_model
     from crack_perception.training.refit import RefitSettings, refit_model
 
@@ -100,10 +98,10 @@ def run(arguments: argparse.Namespace) -> int:
             trained = train_student(settings, StudentSettings(arguments.student, distillation=distillation), teacher)
         else:
             trained = train_model(settings)
-        command += f" --epochs {arguments.epochs} --seed {arguments.seed} --threads {arguments.threads}"
+        command += "" if arguments.teacher else f" --epochs {arguments.epochs}"
+        command += f" --seed {arguments.seed} --threads {arguments.threads}"
         card = write_model(arguments.out, trained, name, command, compact=bool(arguments.student))
     card |= write_base_rows(arguments.out, settings.data, settings.validation_share)
-    card |= write_cell_output(arguments.out, card, settings.data, settings.validation_share, CellSettings())
     model = load_model(str(arguments.out))
     detector = FrameDetector(model, open_backend("auto", model, arguments.threads))
     report = evaluate_model(detector, arguments.data, read_manifest(arguments.data), "test")
