@@ -5,8 +5,7 @@
 
 .venv/bin/python scripts/cell_output.py --data DATA MODEL_FOLDER...
 
-`crack_perception train` does this by itself; this script is for models that were trained before, or whose head was
-fitted again. The other outputs are not changed.
+The other outputs are not changed. A model whose head is fitted again needs it again.
 """
 
 from __future__ import annotations
