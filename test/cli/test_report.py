@@ -78,6 +78,8 @@ def test_report_without_a_place_leaves_kml_out(tmp_path: Path, bridge: Path) -> 
         (["--epsg", "25832", "--origin", "1,2"], "not three numbers"),
         (["--origin", "1,2,3", "--origin-wgs84", "1,2,3"], "two origins"),
         (["--preset", "none"], "no severity preset"),
+        (["--photographed", "-5"], "--photographed is -5"),
+        (["--fonts", "nowhere"], "nowhere: is no folder with fonts"),
         (["--origin-wgs84", "91,0,0"], "no latitude"),
     ],
 )

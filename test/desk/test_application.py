@@ -259,6 +259,7 @@ def test_host_header_of_another_name_is_refused(client: TestClient, host: str, s
         ({"origin": "http://evil.example"}, 403),
         ({"origin": "http://127.0.0.1:9999"}, 403),
         ({"origin": "null"}, 403),
+        ({"origin": "http://["}, 403),
         ({"sec-fetch-site": "same-origin"}, 200),
         ({"sec-fetch-site": "cross-site"}, 403),
         ({"sec-fetch-site": "same-site"}, 403),
@@ -342,6 +343,21 @@ def test_token_in_the_address_becomes_a_cookie_that_scripts_cannot_read(path: Pa
 def test_malformed_body_is_refused_in_words(client: TestClient, path: Path, content: bytes) -> None:
     answer = client.post("/api/decisions", content=content, headers={"content-type": "application/json"})
     assert answer.status_code == 400 and answer.json()["problem"]
+    assert read_snapshot(path).decisions == ()
+
+
+@pytest.mark.parametrize("written", ["9" * 5000, "-1", "1.0", "x", "99"])
+def test_crack_that_is_not_in_the_map_is_not_found(client: TestClient, written: str) -> None:
+    answer = client.get(f"/api/cracks/{written}")
+    assert answer.status_code == 404 and "not in the map" in answer.json()["problem"]
+
+
+@pytest.mark.parametrize("along_m", ["NaN", "1e999", "9" * 400, "-0.5", '"middle"', "true"])
+def test_split_at_no_place_of_the_crack_is_refused(client: TestClient, path: Path, along_m: str) -> None:
+    content = '{"author": "Ana", "decisions": [{"crack_id": 4, "action": "split", "along_m": %s}]}' % along_m
+    answer = client.post("/api/decisions", content=content, headers={"content-type": "application/json"})
+    assert answer.status_code == 409
+    assert "not a place on the crack" in answer.json()["problem"] and len(answer.json()["problem"]) < 200
     assert read_snapshot(path).decisions == ()
 
 

@@ -63,12 +63,17 @@ def run(arguments: argparse.Namespace) -> int:
     """Write the files and print their paths."""
     require_packages("shapely", extra="report")
     from crack_perception.cli.main import EXIT_DONE
+    from crack_perception.errors import UsageError
     from crack_perception.recognition.severity import SeverityScale
     from crack_perception.report.contents import Notes, read_survey
     from crack_perception.report.document.options import DocumentOptions
     from crack_perception.report.elements import read_elements
     from crack_perception.report.writing import chosen_formats, write_report
 
+    if arguments.photographed < 0:
+        raise UsageError(f"--photographed is {arguments.photographed}", "Give a number of cracks, 0 for none")
+    if arguments.fonts is not None and not arguments.fonts.is_dir():
+        raise UsageError(f"{arguments.fonts}: is no folder with fonts", "Check --fonts")
     scale = SeverityScale.of_preset(arguments.preset)
     georeference = georeference_of(arguments)
     formats = chosen_formats(arguments.formats, georeference)
@@ -87,7 +92,7 @@ def run(arguments: argparse.Namespace) -> int:
     if "pdf" in formats:
         _warn_of_missing_letters(survey, arguments.fonts)
     options = DocumentOptions(
-        template=arguments.template, fonts=arguments.fonts, photographed_cracks=max(0, arguments.photographed)
+        template=arguments.template, fonts=arguments.fonts, photographed_cracks=arguments.photographed
     )
 
     def show(name: str, path: Path) -> None:

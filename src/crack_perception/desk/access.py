@@ -123,6 +123,14 @@ class Access:
         return None
 
 
+def _netloc(address: str) -> str:
+    """Return host and port of an address in small letters; empty where it is none."""
+    try:
+        return urlsplit(address).netloc.lower()
+    except ValueError:
+        return ""
+
+
 class Guard:
     """ASGI middleware that enforces ``Access``.
 
@@ -163,7 +171,7 @@ class Guard:
             return PlainTextResponse("Requests of other pages are refused.", 403)
         if scope["method"] not in _SAFE_METHODS:
             origin = headers.get("origin")
-            if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
+            if origin is not None and _netloc(origin) != host.lower():
                 return PlainTextResponse("Decisions of other pages are refused.", 403)
             if headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
                 return PlainTextResponse("Decisions are JSON.", 415)

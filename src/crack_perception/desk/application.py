@@ -31,6 +31,7 @@ from crack_perception.errors import UserError
 from crack_perception.mapping.evidence.decisions import Decision
 
 _MOST_BODY_BYTES = 1_000_000
+_MOST_DIGITS = 20
 _MEDIA_TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 _ENCODE = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
 
@@ -47,7 +48,7 @@ def desk_application(opened: OpenedMap, access: Access, author: str = "") -> Sta
             Route("/", desk.page),
             Route("/static/{name}", desk.static),
             Route("/api/map", desk.map),
-            Route("/api/cracks/{crack_id:int}", desk.crack),
+            Route("/api/cracks/{crack_id}", desk.crack),
             Route("/api/photographs/{name}", desk.photograph),
             Route("/api/orthophotos/{name}", desk.orthophoto),
             Route("/api/decisions", desk.decide, methods=["POST"]),
@@ -104,7 +105,10 @@ class _Desk:
     def crack(self, request: Request) -> Response:
         """Everything about one crack."""
         state = self._opened.state()
-        reviewed = state.reviewed.get(request.path_params["crack_id"])
+        written = request.path_params["crack_id"]
+        # Python refuses to read a number of thousands of digits.
+        is_id = written.isdecimal() and len(written) <= _MOST_DIGITS
+        reviewed = state.reviewed.get(int(written)) if is_id else None
         if reviewed is None:
             return _problem("This crack is not in the map any more.", 404)
         document = detail_document(reviewed, state.surfaces, self._opened.scale, state.snapshot.decisions)

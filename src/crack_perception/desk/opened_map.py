@@ -22,7 +22,7 @@ import numpy as np
 from crack_perception.desk.documents import Plain, coverage_documents, crack_document, facet_document
 from crack_perception.desk.history import steps_of
 from crack_perception.desk.orthophotos import Orthophotos, index_path
-from crack_perception.errors import UserError
+from crack_perception.errors import UserError, printable
 from crack_perception.mapping.evidence.decisions import Action, Decision, decision_of, effective
 from crack_perception.mapping.evidence.reviewed import ReviewedCrack, reviewed_cracks
 from crack_perception.mapping.export.plan.surfaces import Surfaces
@@ -345,8 +345,11 @@ class OpenedMap:
 def _split_value(reviewed: ReviewedCrack, along_m: Any) -> dict[str, Any]:
     """Return the place of a cut, and a point of the shorter part, which becomes a crack of its own."""
     line_m, positions_m = reviewed.crack.line_m, arc_lengths(reviewed.crack.line_m)
-    if type(along_m) not in (int, float) or not 0 < along_m < positions_m[-1]:
-        raise RefusedDecision(f"{along_m!r} is not a place on the crack", "Choose a place between its ends")
+    # A whole number of any size can be compared with Python's floats, not with NumPy's.
+    if type(along_m) not in (int, float) or not 0 < along_m < float(positions_m[-1]):
+        raise RefusedDecision(
+            f"{printable(repr(along_m), 80)} is not a place on the crack", "Choose a place between its ends"
+        )
     cut = int(np.abs(positions_m - along_m).argmin())
     if not 0 < cut < len(line_m) - 1:
         raise RefusedDecision("a crack cannot be split at its end", "Choose a place between its ends")
