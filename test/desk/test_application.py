@@ -354,7 +354,7 @@ def test_crack_that_is_not_in_the_map_is_not_found(client: TestClient, written: 
 
 @pytest.mark.parametrize("along_m", ["NaN", "1e999", "9" * 400, "-0.5", '"middle"', "true"])
 def test_split_at_no_place_of_the_crack_is_refused(client: TestClient, path: Path, along_m: str) -> None:
-    content = '{"author": "Ana", "decisions": [{"crack_id": 4, "action": "split", "along_m": %s}]}' % along_m
+    content = f'{{"author": "Ana", "decisions": [{{"crack_id": 4, "action": "split", "along_m": {along_m}}}]}}'
     answer = client.post("/api/decisions", content=content, headers={"content-type": "application/json"})
     assert answer.status_code == 409
     assert "not a place on the crack" in answer.json()["problem"] and len(answer.json()["problem"]) < 200
