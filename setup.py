@@ -40,7 +40,7 @@ PHOTOGRAPHS = ["laspy[lazrs]>=2.5"]
 ULOG = ["pyulog>=1.0"]
 CLUSTER = ["distributed>=2024.5"]
 REPLAY = ["backports.zstd>=1.0; python_version < '3.14'", "lz4>=4", "psutil>=5.9", "rosbags>=0.11"]
-SURVEY = ["duckdb>=1.1", "fsspec>=2024.2", "jinja2>=3.1", "pyarrow>=16", *REPLAY]
+SURVEY = ["duckdb>=1.2", "fsspec>=2024.2", "jinja2>=3.1", "pyarrow>=16", *REPLAY]
 
 setup(
     name=NAME,

@@ -98,3 +98,42 @@ def test_query_lost_and_rejected_cracks_come_last(tmp_path: Path) -> None:
 def test_query_bad_condition_names_the_columns(archive: Archive, condition: str) -> None:
     with pytest.raises(UsageError, match="Columns are structure, severity"):
         list(Queried(str(archive.out)).rows(condition)[1])
+
+
+@pytest.fixture(params=["folder", "memory"])
+def small(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An archive of one structure with two cracks, in a folder or another file system."""
+    out = str(tmp_path / "out") if request.param == "folder" else f"memory://{tmp_path.name}"
+    cracks = pa.Table.from_pylist([{"structure": "b", "id": id_} for id_ in (1, 2)], SCHEMA)
+    buffer = io.BytesIO()
+    pq.write_table(cracks, buffer)
+    storage = Storage(out)
+    storage.write("structures/b/cracks.parquet", buffer.getvalue())
+    storage.write_json("survey.json", {"structures": [{"structure": "b", "folder": "structures/b", "recordings": []}]})
+    return out
+
+
+def test_query_small_archive_is_read_from_every_file_system(small: str) -> None:
+    assert [row[1] for row in Queried(small).rows("id < 2 -- the first one")[1]] == [1]
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        "true)); COPY (SELECT 1) TO '{out}'; SELECT * FROM (SELECT * FROM (SELECT 1",
+        "true; COPY (SELECT 1) TO '{out}'",
+        "id = 1) OR (id = 2",
+        "id = 1 ORDER BY id",
+        "id, 1",
+        "(SELECT count(*) FROM read_text('{secret}')) > 0",
+        "(SELECT count(*) FROM read_csv('{secret}')) > 0",
+        "id IN (SELECT 1 FROM glob('{folder}/*'))",
+        "id = 1; SET enable_external_access = true",
+    ],
+)
+def test_query_condition_is_one_expression_on_the_archive_alone(small: str, tmp_path: Path, condition: str) -> None:
+    secret, out = tmp_path / "secret.csv", tmp_path / "written.csv"
+    secret.write_text("a,b\n1,2\n", encoding="utf-8")
+    with pytest.raises(UsageError, match="cannot be used"):
+        list(Queried(small).rows(condition.format(out=out, secret=secret, folder=tmp_path))[1])
+    assert not out.exists()

@@ -236,4 +236,6 @@ def _json(document: Plain) -> Response:
 
 
 def _problem(words: str, status: int) -> Response:
-    return Response(_ENCODE({"problem": words[:1].upper() + words[1:]}), status, media_type="application/json")
+    first, _, _ = words.partition(" ")
+    shown = words[:1].upper() + words[1:] if first.isalpha() else words  # else a path, whose letters count
+    return Response(_ENCODE({"problem": shown}), status, media_type="application/json")

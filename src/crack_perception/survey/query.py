@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 from crack_perception.errors import UsageError, UserError
@@ -66,6 +67,12 @@ class Archive:
         self._database.execute("SET TimeZone = 'UTC'")  # of times in conditions, whatever that of the machine is
         if self._storage.folder is None:
             self._database.register_filesystem(self._storage.filesystem)
+        # A condition may come from others: it reads nothing but the archive, and cannot change that again.
+        self._database.execute(
+            "SET allowed_directories = $folders", {"folders": [self._prefix + self._storage.path("")]}
+        )
+        self._database.execute("SET enable_external_access = false")
+        self._database.execute("SET lock_configuration = true")
 
     def rows(
         self, condition: str, table: str = CRACKS, limit: int | None = None
@@ -95,7 +102,10 @@ class Archive:
             columns = self._database.execute(f"SELECT * FROM {source} LIMIT 0", {"files": files}).description
             shown = [name for name, *_ in columns or () if name not in _GEOMETRIES]
             chosen = ", ".join(_iso(name) if name in _TIMES else name for name in shown)
-            statement = f"SELECT {chosen} FROM (SELECT * FROM {source} WHERE ({condition or 'true'}))"
+            if condition.strip():
+                self._check(condition)
+            # On lines of its own, so that a comment at its end takes nothing with it.
+            statement = f"SELECT {chosen} FROM (SELECT * FROM {source} WHERE (\n{condition.strip() or 'true'}\n))"
             if table == CRACKS:
                 last = [f"coalesce({name} = '{value}', false)" for name, value in _NOT_WORST if name in shown]
                 statement += f" ORDER BY {' OR '.join(last)}, {_WORST_FIRST}"
@@ -113,8 +123,22 @@ class Archive:
         else:
             keys = {r["key"] for each in structures for r in each["recordings"] if not r["problem"]}
             names = [f"{RECORDINGS}/{key}/{table}.parquet" for key in sorted(keys)]
-        prefix = "" if self._storage.folder is not None else f"{self._storage.url.partition('://')[0]}://"
-        return [prefix + self._storage.path(name) for name in names]
+        return [self._prefix + self._storage.path(name) for name in names]
+
+    @property
+    def _prefix(self) -> str:
+        return "" if self._storage.folder is not None else f"{self._storage.url.partition('://')[0]}://"
+
+    def _check(self, condition: str) -> None:
+        """Check that a condition is one expression: it must not close the parenthesis around it and go on.
+
+        Raises:
+            duckdb.ParserException: It is none, or more.
+        """
+        import duckdb
+
+        with suppress(duckdb.BinderException, duckdb.CatalogException):  # its columns are those of another table
+            self._database.sql("SELECT 1").filter(condition)
 
     def _register_names(self) -> None:
         self._database.execute("CREATE OR REPLACE TABLE named (key VARCHAR, name VARCHAR, structure VARCHAR)")
