@@ -60,6 +60,73 @@ def test_read_manifest_missing_file_raises(tmp_path: Path) -> None:
         read_manifest(tmp_path)
 
 
+GOOD = ["a.png", "metu", "test", "crack", "ship", "wall", "metu:3"]
+
+
+def write_manifest(folder: Path, *rows: list[str], encoding: str = "utf-8") -> None:
+    text = "\n".join(",".join(each) for each in (list(COLUMNS), *rows))
+    (folder / "manifest.csv").write_bytes(text.encode(encoding))
+
+
+def test_read_manifest_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
+    write_manifest(tmp_path, GOOD, encoding="utf-8-sig")
+    assert [each.path for each in read_manifest(tmp_path)] == ["a.png"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "latin-1"])
+def test_read_manifest_in_another_encoding_is_refused(tmp_path: Path, encoding: str) -> None:
+    write_manifest(tmp_path, [*GOOD[:5], "wände", "g"], encoding=encoding)
+    with pytest.raises(UserError, match="no CSV file in UTF-8"):
+        read_manifest(tmp_path)
+
+
+@pytest.mark.parametrize("cell", ["wa\0ll", "w" * 200_000])
+def test_read_manifest_with_a_cell_that_is_no_text_is_refused_in_words(tmp_path: Path, cell: str) -> None:
+    write_manifest(tmp_path, [*GOOD[:2], cell, *GOOD[3:]])
+    with pytest.raises(UserError, match=r"no CSV file|unknown split"):
+        read_manifest(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("row_", "words"),
+    [
+        (["b.png", "metu", "Test", "crack", "ship", "wall", "g"], "line 3, b.png: unknown split 'Test'"),
+        (["b.png", "metu", "test", "Crack", "ship", "wall", "g"], "unknown label 'Crack', not crack or none"),
+        (["b.png", "metu", "test", "other_defect", "ship", "wall", "g"], "unknown label 'other_defect'"),
+        (["b.png", "metu", "test", "crack", "Ship", "wall", "g"], "unknown role 'Ship'"),
+        (["b.png", "metu", "test", "crack", "ship", "wall", ""], "empty group_id"),
+        (["b.png", "metu", "test", "crack", "ship", "wall"], "empty group_id"),
+        (["b.png", "metu", "test", "crack", "ship", "wall", "g", "h"], "more cells than columns"),
+        (["a.png", "metu", "test", "none", "ship", "wall", "g"], "line 3, a.png: the image of line 2 once more"),
+    ],
+)
+def test_read_manifest_row_that_would_be_left_out_is_named(tmp_path: Path, row_: list[str], words: str) -> None:
+    write_manifest(tmp_path, GOOD, row_)
+    with pytest.raises(UserError) as caught:
+        read_manifest(tmp_path)
+    assert words in caught.value.problem
+
+
+@pytest.mark.parametrize("width", ["wide", "nan", "-1"])
+def test_read_manifest_width_that_is_none_is_named(tmp_path: Path, width: str) -> None:
+    text = f"{','.join(COLUMNS)},width_px_mean\n{','.join(GOOD)},{width}\n"
+    (tmp_path / "manifest.csv").write_text(text, encoding="utf-8")
+    with pytest.raises(UserError, match=f"width_px_mean '{width}' is no width"):
+        read_manifest(tmp_path)
+
+
+def test_load_tiles_of_changed_or_other_files_are_decoded_again(tmp_path: Path, two_images: list[Row]) -> None:
+    cache = tmp_path / "cache"
+    before = load_tiles(two_images, tmp_path, cache)
+    other = tmp_path / "other"
+    for each in two_images:
+        write_image(other / each.path, 256, 30)
+    assert int(load_tiles(two_images, other, cache)[0, 0, 0, 0]) == 30
+    write_image(tmp_path / "crack.png", 128, 60)
+    assert int(before[0, 0, 0, 0]) == 90
+    assert int(load_tiles(two_images, tmp_path, cache)[0, 0, 0, 0]) == 60
+
+
 def test_trainable_rows_returns_licensed_train_tiles() -> None:
     kept = row("a.png")
     others = [row("b.png", split="test"), row("c.png", role="evaluate"), row("d.png", source="sdnet2018_mosaics")]
@@ -101,8 +168,10 @@ def test_load_tiles_pads_small_images_and_caches(tmp_path: Path, two_images: lis
     assert tiles.shape == (2, 256, 256, 3)
     small = np.asarray(cv2.imread(str(tmp_path / "none.png")), np.uint8)
     np.testing.assert_array_equal(tiles[1], pad_to_tile(small, 256))
-    (tmp_path / "none.png").unlink()
+    (array,) = cache.iterdir()
+    written_ns = array.stat().st_mtime_ns
     np.testing.assert_array_equal(load_tiles(two_images, tmp_path, cache), tiles)
+    assert [each.stat().st_mtime_ns for each in cache.iterdir()] == [written_ns]
 
 
 def test_load_tiles_damaged_images_raise(tmp_path: Path, two_images: list[Row]) -> None:

@@ -14,12 +14,11 @@ import numpy as np
 import numpy.typing as npt
 
 from crack_perception.errors import UserError
-from crack_perception.training.data.manifest import LABELS, WHOLE_PHOTOGRAPHS, Row
+from crack_perception.training.data.manifest import LABELS, WHOLE_PHOTOGRAPHS, Row, raise_for
 from crack_perception.vision.images.files import read_stored_picture
 from crack_perception.vision.tiling import pad_to_tile
 
 TILE_PX = 256
-_PROBLEMS_SHOWN = 12
 
 
 def trainable_rows(rows: Iterable[Row]) -> list[Row]:
@@ -46,15 +45,7 @@ def check_rows(rows: Sequence[Row], directory: Path) -> None:
     for label in LABELS:
         if not any(row.label == label and row.split == "train" for row in rows):
             problems.append(f"no train row is labelled {label}")
-    _raise_for(problems, directory)
-
-
-def _raise_for(problems: Sequence[str], directory: Path) -> None:
-    if not problems:
-        return
-    shown = "\n  ".join(problems[:_PROBLEMS_SHOWN])
-    more = f"\n  and {len(problems) - _PROBLEMS_SHOWN} more" if len(problems) > _PROBLEMS_SHOWN else ""
-    raise UserError(f"the manifest in {directory} cannot be used:\n  {shown}{more}", "Fix these rows")
+    raise_for(problems, directory)
 
 
 def validation_groups(rows: Sequence[Row], share: float, seed: int) -> frozenset[str]:
@@ -86,7 +77,7 @@ def load_tiles(rows: Sequence[Row], directory: Path, cache: Path) -> npt.NDArray
     Args:
         rows: Images to decode.
         directory: Folder that their paths are relative to.
-        cache: Folder of the array; its file name depends on the list of rows.
+        cache: Folder of the array; its file name depends on the list of rows and on folder, size and time of the files.
 
     Returns:
         ``(N, 256, 256, 3)`` uint8 BGR, read-only memory map.
@@ -94,7 +85,8 @@ def load_tiles(rows: Sequence[Row], directory: Path, cache: Path) -> npt.NDArray
     Raises:
         UserError: Images cannot be decoded; all of them are listed.
     """
-    digest = hashlib.sha256("\n".join(row.path for row in rows).encode()).hexdigest()[:12]
+    files = (f"{row.path} {_stamp(directory / row.path)}" for row in rows)
+    digest = hashlib.sha256("\n".join([str(directory.resolve()), *files]).encode()).hexdigest()[:12]
     path = cache / f"tiles_{digest}.npy"
     if not path.is_file():
         cache.mkdir(parents=True, exist_ok=True)
@@ -108,7 +100,16 @@ def load_tiles(rows: Sequence[Row], directory: Path, cache: Path) -> npt.NDArray
                 problems.append(error.problem)
             else:
                 tiles[index] = pad_to_tile(image, TILE_PX)[:TILE_PX, :TILE_PX]
-        _raise_for(problems, directory)
+        raise_for(problems, directory)
         tiles.flush()
         partial.rename(path)
     return np.asarray(np.load(path, mmap_mode="r"))
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    """Size and time of a file; zeros where there is none, which is reported when it is read."""
+    try:
+        status = path.stat()
+    except OSError:
+        return 0, 0
+    return status.st_size, status.st_mtime_ns
