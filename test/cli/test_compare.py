@@ -150,6 +150,10 @@ def test_compare_applies_merges_and_splits_of_reviewers(tmp_path: Path) -> None:
     [
         (["--confidence", "1.5"], "--confidence 1.5"),
         (["--offset-sigma", "0"], "--offset-sigma"),
+        (["--offset-sigma", "1000"], "up to 5"),
+        (["--heading-sigma", "nan"], "--heading-sigma is nan"),
+        (["--offset", "0", "nan", "0"], "finite"),
+        (["--heading", "inf"], "finite"),
     ],
 )
 def test_compare_wrong_option_refused(

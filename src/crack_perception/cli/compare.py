@@ -6,9 +6,14 @@
 from __future__ import annotations
 
 import argparse
+import math
 from pathlib import Path
 
 HELP = "compare two crack maps of one structure: new, grown, unchanged and gone cracks, with significance"
+
+
+_MOST_SIGMA = {"offset_sigma": 5.0, "heading_sigma": 180.0}
+"""Greatest standard deviations: the places of the search, and the memory for them, grow with the cube of the offset."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -81,9 +86,15 @@ def run(arguments: argparse.Namespace) -> int:
 
     if not 0.5 <= arguments.confidence < 1:
         raise UsageError(f"--confidence {arguments.confidence} is not a probability from 0.5 to below 1", "Try 0.95")
-    for option in ("offset_sigma", "heading_sigma"):
-        if not getattr(arguments, option) > 0:
-            raise UsageError(f"--{option.replace('_', '-')} must be positive", "Try 0.05 for a known place")
+    for name, most in _MOST_SIGMA.items():
+        if not 0 < getattr(arguments, name) <= most:
+            option = name.replace("_", "-")
+            raise UsageError(
+                f"--{option} is {getattr(arguments, name):g}, not a number above 0 and up to {most:g}",
+                "Try 0.05 for a known place",
+            )
+    if not all(map(math.isfinite, (*arguments.offset, arguments.heading))):
+        raise UsageError("--offset and --heading must be finite numbers", "Give metres and degrees")
     prior = Prior(tuple(arguments.offset), arguments.heading, arguments.offset_sigma, arguments.heading_sigma)
     maps = compare_maps(arguments.old, arguments.new, prior, arguments.confidence)
     result = maps.result

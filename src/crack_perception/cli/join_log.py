@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from pathlib import Path
 
 from crack_perception.cli.common import print_progress, require_packages
@@ -87,4 +88,6 @@ def _three(text: str, option: str) -> tuple[float, float, float]:
         first, second, third = map(float, text.split(","))
     except ValueError as error:
         raise UsageError(f"{option} {text} is not three numbers", f"For example {option}=0.1,0,0") from error
+    if not all(map(math.isfinite, (first, second, third))):
+        raise UsageError(f"{option} {text} is not three finite numbers", f"For example {option}=0.1,0,0")
     return first, second, third

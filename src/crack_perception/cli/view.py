@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from pathlib import Path
 
 from crack_perception.cli.common import add_preset_argument, require_packages
@@ -33,7 +34,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.live == (arguments.source is not None):
         raise UsageError("give either a recording or a map, or --live")
     duration_s = float("inf") if arguments.duration is None else arguments.duration
-    if arguments.start < 0 or not duration_s > 0:
+    if not 0 <= arguments.start < math.inf or not duration_s > 0:
         raise UsageError("--start must not be negative and --duration must be positive")
     if arguments.out is not None and arguments.out.suffix != ".rrd":
         raise UsageError(f"--out {arguments.out} does not end in .rrd")
