@@ -83,4 +83,4 @@ def test_inference_s_counts_the_tiles_of_a_frame(models: list[LoadedModel]) -> N
 
 
 def test_models_by_accuracy_begin_with_the_best() -> None:
-    assert [model.name for model in models_by_accuracy()] == ["standard", "nano"]
+    assert [model.name for model in models_by_accuracy()] == ["standard", "medium", "nano"]
