@@ -17,7 +17,7 @@ from sample_files import write_sample_files
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted((ROOT / "docs").glob("*.md"))
 TEXTS = [*PAGES, ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "QUALITY_DECLARATION.md"]
-FROM_MODELS = {"model_standard.md", "model_nano.md"}
+FROM_MODELS = {f"model_{card.parent.name}.md" for card in (ROOT / "models").glob("*/README.md")}
 README_WORDS = 1000
 
 

@@ -35,8 +35,8 @@ class CrackDetector:
     them at a time. ``crack_node`` and the command line use the same code.
 
     Args:
-        model: Name of a shipped model, ``standard`` (more accurate) or ``nano`` (faster), or a folder with
-            ``card.json``.
+        model: Name of a shipped model, ``standard`` (most accurate), ``medium`` or ``nano`` (fastest), or a folder
+            with ``card.json``.
         backend: What runs the model: ``auto`` (the fastest that is installed), ``onnxruntime``, ``openvino`` or
             ``tensorrt``.
         threads: Threads of the backend; 0 uses all cores, at most two.
