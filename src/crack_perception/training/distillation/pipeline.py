@@ -73,13 +73,15 @@ def train_student(settings: TrainSettings, student: StudentSettings, model: Load
     if model is None:
         lineage["finetune"] = asdict(settings.finetune)
         views = student_views(settings, student, tiles, finetuned_network(settings, tiles))
-        teacher, start = "the fine-tuned MobileNetV3-Small", "started from ImageNet weights"
+        teacher = "the fine-tuned MobileNetV3-Small"
+        initialisation = "random (the teacher started from ImageNet weights)" if settings.weights else "random"
     else:
         lineage["teacher"] = {"name": model.name, "sha256": model.sha256}
         lineage["mixture"] = asdict(settings.finetune.mixture)
         taught = ModelTeacher(model, settings.threads)
         views = _rendered_views(settings, student, tiles, taught, taught.digest)
-        teacher, start = f"the model {model.name}", f"is that model, {model.sha256[:12]}"
+        teacher = f"the model {model.name}"
+        initialisation = f"random (the teacher is the model {model.name}, {model.sha256[:12]})"
     torch.manual_seed(student.distillation.seed)
     network = distil(
         StudentNetwork(table),
@@ -93,7 +95,7 @@ def train_student(settings: TrainSettings, student: StudentSettings, model: Load
         tiles,
         network.trunk,
         f"narrow MobileNetV3 blocks (table {student.table}), distilled from {teacher}",
-        f"random (the teacher {start})" if settings.weights or model else "random",
+        initialisation,
         lineage,
     )
 

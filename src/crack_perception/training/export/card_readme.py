@@ -95,7 +95,8 @@ def _means(report: dict[str, Any]) -> str:
 
 def _source_line(source: dict[str, str]) -> str:
     where = f"doi {source['doi']}" if "doi" in source else source.get("url", "")
-    return f"* {source.get('title', '')}. {source.get('authors', '')}. {where}. {source['licence']}."
+    parts = (source.get("title", ""), source.get("authors", ""), where, source["licence"])
+    return "* " + " ".join(f"{part.rstrip('.')}." for part in parts if part)
 
 
 def _compression_table(steps: list[dict[str, Any]]) -> str:
