@@ -154,7 +154,7 @@ Accuracy after each compression step, on validation photographs, with an SVM fit
 
 * The labels of SDNET2018 are noisy: many of its cracked tiles, above all of walls, show no crack that a person could
   find, and figures on it cannot come near 1. METU is easy and not representative.
-* The training photographs show concrete and a few ceramic tiles; brick, asphalt and render are at most synthetic.
+* Real cracks in brick and render were not trained on: these surfaces are intact or synthetic in the training.
 * Widths are learned from rendered cracks; on real cracks, the published standard deviation is too small (figures
   above). They are in pixels: millimetres need the ground sampling distance. For a crack narrower than about one pixel,
   only an upper bound is known.
