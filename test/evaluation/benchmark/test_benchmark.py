@@ -18,6 +18,7 @@ from crack_perception.evaluation.benchmark.markdown import benchmark_markdown
 from crack_perception.evaluation.benchmark.options import PARTS, BenchmarkOptions, Lengths
 from crack_perception.evaluation.benchmark.runner import Benchmark
 from crack_perception.paths import write_json
+from crack_perception.recognition.models import shipped_models
 
 pytestmark = pytest.mark.slow
 
@@ -50,7 +51,7 @@ def document(tiny_model: Path) -> dict[str, Any]:
 
 
 def test_benchmark_models_have_times_and_ratios(document: dict[str, Any]) -> None:
-    assert set(document["tile_ms"]) == {"nano", "standard", "tiny"}
+    assert set(document["tile_ms"]) == {*shipped_models(), "tiny"}
     for figures in document["tile_ms"].values():
         assert 0 < figures["min"] <= figures["median"] <= figures["max"]
     # How many times faster is measured where nothing else runs, in test_ratios.py.
@@ -118,6 +119,6 @@ def test_benchmark_ended_early_keeps_the_measured_parts(tiny_model: Path, error:
     (document,) = documents
     reason = str(error) or "interrupted"
     assert document["incomplete"] == reason
-    assert set(document["tile_ms"]) == {"nano", "standard", "tiny"}
+    assert set(document["tile_ms"]) == {*shipped_models(), "tiny"}
     assert document["stages_ms"] == {}
     assert f"**Incomplete**: {reason}." in benchmark_markdown(document)
