@@ -15,7 +15,7 @@ from crack_perception.mapping.coverage.view import CameraGeometry
 NEAR_STANDOFF_M = 0.5
 """Standoff below which hardly any drone is flown."""
 
-# Standoffs outside of this are no flight; the width, the camera or their units are wrong.
+# Fields of a wish, and how messages name them.
 _POSITIVE = {
     "width_mm": "the crack width (--width)",
     "shutter_s": "the exposure time (--shutter)",
@@ -24,9 +24,10 @@ _POSITIVE = {
     "most_speed_m_s": "the highest speed (--max-speed)",
 }
 _SHARES = {"overlap": "the overlap (--overlap)", "side_overlap": "the overlap of lanes (--side-overlap)"}
-"""Fields of a wish and how they are named to the user."""
+# Above these, the estimate says that the flight is doubtful.
 _SHARP_PX = 1.0
 _FAST_M_S = 15.0
+# Standoffs outside of this are no flight; the width, the camera or their units are wrong.
 _STANDOFFS_M = (0.1, 1000.0)
 _LONG_FLIGHT_S = 24 * 3600.0
 

@@ -23,9 +23,8 @@ _A_M = 6378137.0
 _F = 1 / 298.257223563
 _E2 = _F * (2 - _F)
 
-
+# Heights of structures above the ellipsoid; others are numbers in another order or unit.
 _ALTITUDES_M = (-1000.0, 10_000.0)
-"""Heights of structures above the ellipsoid; others are numbers in another order or unit."""
 
 
 @dataclass(frozen=True)

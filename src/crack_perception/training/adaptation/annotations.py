@@ -51,7 +51,7 @@ class AnnotatedPicture:
 
 @dataclass(frozen=True)
 class Annotations:
-    """What an annotation file holds.
+    """Content of an annotation file.
 
     Attributes:
         pictures: Pictures and their cracks.

@@ -60,7 +60,7 @@ class JpegHeader:
 
 
 def is_jpeg(data: npt.NDArray[np.uint8]) -> bool:
-    """Whether these bytes (n,) begin as a JPEG does."""
+    """Return whether these bytes (n,) begin as a JPEG does."""
     return data[:2].tobytes() == _START_OF_IMAGE
 
 
@@ -149,7 +149,7 @@ def _end_of_zeros(raw: memoryview, start: int) -> int:
 
 
 def _has_zero_steps(tables: bytes) -> bool:
-    """Whether a quantisation table, of 8 or 16 bits, holds a zero."""
+    """Return whether a quantisation table, of 8 or 16 bits, contains a zero."""
     while tables:
         item = 2 if tables[0] >> 4 else 1
         steps = tables[1 : 1 + 64 * item]
@@ -160,7 +160,7 @@ def _has_zero_steps(tables: bytes) -> bool:
 
 
 def _zeros_are_flat(tables: bytes) -> bool:
-    """Whether the first symbol of each table, whose code is all zeros, is 0."""
+    """Return whether the first symbol of each table, whose code is all zeros, is 0."""
     while len(tables) > 17:
         count = sum(tables[1:17])
         if tables[17] != 0:
