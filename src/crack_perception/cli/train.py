@@ -21,6 +21,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--cache", type=Path, help="folder for tiles, checkpoints and features; the same folder resumes a run"
     )
+    parser.add_argument("--backbone", default="mobilenet_v3_small", help="network to fine-tune (default: %(default)s)")
+    parser.add_argument(
+        "--frozen-layers", type=int, default=0, help="first layers of the backbone that keep their initial weights"
+    )
+    parser.add_argument(
+        "--bfloat16", action="store_true", help="train in bfloat16: a quarter faster with AVX512-BF16 or AMX"
+    )
+    parser.add_argument(
+        "--others",
+        type=Path,
+        help="folder of pictures that show no structure, which the model learns to tell from structures",
+    )
     parser.add_argument("--epochs", type=int, default=13, help="epochs of the backbone (default: %(default)s)")
     parser.add_argument(
         "--student", help="distil a small model of this architecture from the backbone, for example swift"
@@ -77,7 +89,14 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.weights,
         arguments.cache or default_cache(),
         arguments.threads,
-        finetune=FinetuneSettings(epochs=arguments.epochs, seed=arguments.seed),
+        arguments.backbone,
+        arguments.others,
+        finetune=FinetuneSettings(
+            epochs=arguments.epochs,
+            frozen_layers=arguments.frozen_layers,
+            bfloat16=arguments.bfloat16,
+            seed=arguments.seed,
+        ),
     )
     name = arguments.out.resolve().name
     command = (

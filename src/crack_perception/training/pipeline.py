@@ -13,10 +13,14 @@ from typing import Any
 import numpy as np
 import torch
 
+from crack_perception.errors import UserError
+from crack_perception.training.backbones.efficientnet_lite import EfficientNetLiteTrunk
 from crack_perception.training.backbones.features import FeatureExtractor
 from crack_perception.training.backbones.finetune import FinetuneSettings, finetune
-from crack_perception.training.backbones.mobilenet_v3 import MobileNetV3Trunk, load_trunk_weights
+from crack_perception.training.backbones.mobilenet_v3 import MobileNetV3Trunk
 from crack_perception.training.backbones.network import CrackNetwork
+from crack_perception.training.backbones.registry import get_backbone
+from crack_perception.training.backbones.weight_files import load_state
 from crack_perception.training.data.rows import TILE_PX
 from crack_perception.training.data.training_tiles import TrainingTiles, load_training_tiles
 from crack_perception.training.export.model_graph import (
@@ -40,9 +44,11 @@ class TrainSettings:
 
     Args:
         data: Folder with ``manifest.csv``.
-        weights: File of initial trunk weights (torchvision names); ``None`` for random initialisation.
+        weights: File of initial trunk weights (see ``find_weights``); ``None`` for random initialisation.
         cache: Folder for decoded tiles, checkpoints and features; may be deleted afterwards.
         threads: Number of threads of torch and of ONNX Runtime.
+        backbone: Name of a MobileNetV3 or EfficientNet-Lite in ``crack_perception.training.backbones.registry``.
+        others: Folder of pictures that show no structure; ``None`` for a model that does not tell them apart.
         validation_share: Share of the train photographs that the backbone is not trained on.
         surfaces: Number of synthetic surfaces without cracks that tiles are rendered from.
         drawn_tiles: Number of synthetic tiles that the SVM is fitted on, half of them cracked.
@@ -56,6 +62,8 @@ class TrainSettings:
     weights: Path | None
     cache: Path
     threads: int = 2
+    backbone: str = "mobilenet_v3_small"
+    others: Path | None = None
     validation_share: float = 0.12
     surfaces: int = 3000
     drawn_tiles: int = 4800
@@ -121,7 +129,7 @@ def training_tiles(settings: TrainSettings) -> TrainingTiles:
     """
     torch.set_num_threads(settings.threads)
     return load_training_tiles(
-        settings.data, settings.cache, settings.validation_share, settings.surfaces, settings.seed
+        settings.data, settings.cache, settings.validation_share, settings.surfaces, settings.seed, settings.others
     )
 
 
@@ -132,10 +140,15 @@ def initial_network(settings: TrainSettings) -> CrackNetwork:
         UserError: The weights cannot be used.
     """
     torch.manual_seed(settings.seed)
-    trunk = MobileNetV3Trunk()
+    backbone = get_backbone(settings.backbone)
+    trunk, preprocessing = backbone.build(), backbone.preprocessing
+    if not isinstance(trunk, MobileNetV3Trunk | EfficientNetLiteTrunk):
+        raise UserError(f"{settings.backbone} cannot be fine-tuned", "Choose a MobileNetV3 or an EfficientNet-Lite")
     if settings.weights is not None:
-        load_trunk_weights(trunk, settings.weights)
-    return CrackNetwork(trunk)
+        stored = backbone.load(settings.weights)
+        load_state(trunk, stored.state, settings.weights)
+        preprocessing = stored.preprocessing
+    return CrackNetwork(trunk, heads=3 if settings.others else 2, preprocessing=preprocessing)
 
 
 def finetuned_network(settings: TrainSettings, tiles: TrainingTiles) -> CrackNetwork:

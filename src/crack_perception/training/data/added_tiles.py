@@ -20,16 +20,12 @@ import numpy.typing as npt
 
 from crack_perception.training.data.augmentation import augment
 from crack_perception.training.data.examples import TRAINING_CRACKS
-from crack_perception.training.data.manifest import LABELS, Row
+from crack_perception.training.data.manifest import LABELS, Row, is_surface_picture
 from crack_perception.training.data.rows import TILE_PX
 from crack_perception.training.data.synthesis import draw_crack
 from crack_perception.vision.images.files import read_picture
 from crack_perception.vision.tiling import Image, cut_tiles, pad_to_tile, plan_tiles
 
-SURFACES = "cc0_surfaces"
-"""Source of pictures that show one intact surface all over."""
-NO_STRUCTURE = "other"
-"""Surface of rows that show no building material (soil, wood, sheet metal): no cracks are rendered on them."""
 _PAIR_SCALES = (1.0, 0.6, 0.35)
 _PAIR_SCALE_LIMITS = (0.5, 1.5)
 _VIEWS, _CRACKED, _INTACT = 1, 2, 3
@@ -87,7 +83,7 @@ def load_surface_tiles(rows: Sequence[Row], data: Path) -> AddedTiles:
     """
     pictures: list[tuple[Row, Image]] = []
     for row in rows:
-        if row.source == SURFACES and row.label == "none" and row.surface != NO_STRUCTURE:
+        if is_surface_picture(row):
             picture = read_picture(data / row.path)
             pictures += [(row, part) for part in (_reduced(picture, scale) for scale in _PAIR_SCALES)]
     return _tiles([(row, picture) for row, picture in pictures if min(picture.shape[:2]) >= TILE_PX // 2])

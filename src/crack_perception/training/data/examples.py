@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from crack_perception.training.data.augmentation import SCALE_LIMITS, USUAL_INTERFERENCE, Interference, augment
 from crack_perception.training.data.manifest import HARD_NEGATIVES, LABELS, Row
+from crack_perception.training.data.other_pictures import NO_OTHER_PICTURES, OtherPictures
 from crack_perception.training.data.surfaces import SurfacePool, stepped_path
 from crack_perception.training.data.synthesis import (
     CrackRanges,
@@ -26,7 +27,9 @@ from crack_perception.training.data.synthesis import (
 
 Tile = npt.NDArray[np.uint8]
 
-TRAINING_CRACKS = CrackRanges(width_px=(0.6, 18.0), contrast=(0.1, 0.6), least_signal=0.12)
+TRAINING_CRACKS = CrackRanges(
+    width_px=(0.6, 18.0), contrast=(0.1, 0.6), broad_share=0.08, bright_share=0.1, least_signal=0.12
+)
 BROAD_CRACK_SOURCES = ("metu", "cracktile_arthurflor")
 """Sources whose cracks stay visible when the tile is scaled down strongly."""
 DONOR_SOURCE = "metu"
@@ -50,6 +53,8 @@ class Mixture:
     """Rendered hard negatives, as a share of the real intact tiles; half as many are added to cracked tiles."""
     surface_share: float = 0.3
     """Synthetic surfaces without a crack, as a share of the real intact tiles, and as many with one."""
+    other_share: float = 0.3
+    """Tiles of pictures that show no structure, as a share of the real intact tiles."""
     interference: Interference = USUAL_INTERFERENCE
 
 
@@ -58,29 +63,37 @@ class Sample:
     """One example of an epoch.
 
     Attributes:
-        index: Index of a tile, or of a synthetic surface if ``on_surface``.
+        index: Index of a tile, of a surface if ``on_surface``, of a tile of another picture if ``other``.
         label: 1 = crack.
         overlay: What is added: nothing (``""``), ``crack``, ``copy_paste`` or ``hard_negative``.
-        on_surface: True for a synthetic surface.
+        on_surface: True for a surface of the pool.
+        other: True for a picture that shows no structure.
     """
 
     index: int
     label: int
     overlay: str = ""
     on_surface: bool = False
+    other: bool = False
 
 
 def epoch_samples(
-    rows: Sequence[Row], learned: npt.NDArray[np.intp], surfaces: int, mixture: Mixture, seed: Sequence[int]
+    rows: Sequence[Row],
+    learned: npt.NDArray[np.intp],
+    surfaces: int,
+    mixture: Mixture,
+    seed: Sequence[int],
+    others: npt.NDArray[np.intp] | None = None,
 ) -> list[Sample]:
     """Choose the examples of one epoch in random order; the same seed gives the same examples.
 
     Args:
         rows: Manifest rows of all tiles.
         learned: Indices of the training tiles.
-        surfaces: Number of synthetic surfaces.
+        surfaces: Number of surfaces in the pool.
         mixture: Shares of the families.
         seed: Seed of the run and index of the epoch.
+        others: Indices of the tiles that show no structure; None for none.
     """
     rng = np.random.default_rng(list(seed))
     intact = np.array([i for i in learned if rows[i].label == "none"], np.intp)
@@ -107,6 +120,9 @@ def epoch_samples(
         add(0, "hard_negative", on_surfaces // 5, surfaces, True)
         add(1, "crack", on_surfaces - on_surfaces // 2, surfaces, True)
         add(1, "copy_paste", on_surfaces // 2, surfaces, True)
+    if others is not None and len(others):
+        chosen = rng.choice(others, round(mixture.other_share * len(intact)))
+        samples += [Sample(int(i), 0, other=True) for i in chosen]
     return [samples[i] for i in rng.permutation(len(samples))]
 
 
@@ -117,14 +133,16 @@ class Materials:
     Attributes:
         rows: Manifest rows of the tiles.
         tiles: ``(N, T, T, 3)`` uint8 BGR.
-        surfaces: Synthetic intact surfaces.
+        surfaces: Intact surfaces, synthetic and photographed.
         gains: Cracks for copy-paste augmentation, ``(T, T)`` uint8 each.
+        others: Tiles of pictures that show no structure.
     """
 
     rows: Sequence[Row]
     tiles: npt.NDArray[np.uint8]
     surfaces: SurfacePool
     gains: Sequence[Gain]
+    others: OtherPictures = NO_OTHER_PICTURES
 
     def view(
         self,
@@ -139,7 +157,7 @@ class Materials:
             The view, and the natural logarithm of its crack's width in pixels, ``nan`` where unknown.
         """
         tile, width_px = self.scene(sample, rng)
-        broad = sample.on_surface or self.rows[sample.index].source in BROAD_CRACK_SOURCES
+        broad = sample.on_surface or sample.other or self.rows[sample.index].source in BROAD_CRACK_SOURCES
         view, scale = augment(tile, rng, _BROAD_SCALE_LIMITS if broad else SCALE_LIMITS, view_px, interference)
         return view, math.log(width_px * scale)
 
@@ -150,6 +168,8 @@ class Materials:
             The image, and its crack's width in pixels, ``nan`` where unknown.
         """
         courses = None
+        if sample.other:
+            return np.asarray(self.others.pixels[sample.index], np.uint8), float("nan")
         if sample.on_surface:
             surface = self.surfaces[sample.index]
             tile, courses = surface.pixels, surface.courses

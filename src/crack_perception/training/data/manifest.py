@@ -23,6 +23,10 @@ _ROLES = (_SHIP, "evaluate")
 _PROBLEMS_SHOWN = 12
 WHOLE_PHOTOGRAPHS = "sdnet2018_mosaics"
 HARD_NEGATIVES = "sdnet2018_hardneg"
+SURFACES = "cc0_surfaces"
+"""Source of pictures that show one intact surface all over."""
+NO_STRUCTURE = "other"
+"""Surface of rows that show no building material (soil, wood, sheet metal): no cracks are rendered on them."""
 _REQUIRED_COLUMNS = ("path", "source", "split", "label", "role", "surface", "group_id")
 
 
@@ -56,6 +60,11 @@ class Row:
     def stratum(self) -> str:
         """Source and surface, for example ``sdnet2018/wall``; figures are reported for each."""
         return f"{self.source}/{self.surface}"
+
+
+def is_surface_picture(row: Row) -> bool:
+    """Whether a row is a picture of an intact building material, every part of which shows the same."""
+    return row.source == SURFACES and row.label == "none" and row.surface != NO_STRUCTURE
 
 
 def read_manifest(directory: Path) -> list[Row]:

@@ -16,7 +16,7 @@ import itertools
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import cv2
@@ -282,15 +282,19 @@ class SurfacePool:
     Attributes:
         pixels: ``(M, T, T, 3)`` uint8 BGR.
         courses: Joints of each surface, or None.
+        photographed: ``(P, T, T, 3)`` uint8 BGR: parts of pictures of intact surfaces, numbered after the others.
     """
 
     pixels: npt.NDArray[np.uint8]
     courses: Sequence[Courses | None]
+    photographed: npt.NDArray[np.uint8] = field(default_factory=lambda: np.empty((0, 1, 1, 3), np.uint8))
 
     def __len__(self) -> int:
-        return len(self.courses)
+        return len(self.courses) + len(self.photographed)
 
     def __getitem__(self, index: int) -> Surface:
+        if index >= len(self.courses):
+            return Surface(np.asarray(self.photographed[index - len(self.courses)]))
         return Surface(np.asarray(self.pixels[index]), self.courses[index])
 
 

@@ -44,6 +44,11 @@ class CrackRanges:
     contrast: tuple[float, float] = (0.08, 0.6)
     roughness: tuple[float, float] = (0.03, 0.25)
     width_variation: tuple[float, float] = (0.0, 0.35)
+    broad_share: float = 0.0
+    """Share of the cracks whose width is from ``broad_px`` instead."""
+    broad_px: tuple[float, float] = (18.0, 60.0)
+    bright_share: float = 0.0
+    """Share of the cracks that are brighter than the surface, because they are filled with sand, lime or sealant."""
     least_signal: float = 0.1
     """Smallest product of contrast and width in pixels (at most 1): fainter cracks are invisible. On surfaces whose
     texture has a higher contrast, that contrast is used instead."""
@@ -64,7 +69,8 @@ def draw_crack(
         The new tile, and the mean width of the crack inside it in pixels.
     """
     size = tile.shape[0]
-    width_px = float(np.exp(rng.uniform(*np.log(ranges.width_px))))
+    broad = rng.random() < ranges.broad_share
+    width_px = float(np.exp(rng.uniform(*np.log(ranges.broad_px if broad else ranges.width_px))))
     least_signal = max(ranges.least_signal, _texture_contrast(tile))
     least_contrast = min(max(ranges.contrast[0], least_signal / min(width_px, 1.0)), ranges.contrast[1])
     contrast = float(rng.uniform(least_contrast, ranges.contrast[1]))
@@ -76,9 +82,20 @@ def draw_crack(
     inside = ((polyline >= 0) & (polyline <= size - 1)).all(axis=1)
     mean_width_px = float(widths[inside].mean()) if inside.any() else width_px
     coverage = crack_coverage((size, size), polyline, widths)
+    if rng.random() < ranges.bright_share:
+        return _fill(tile, coverage, contrast, rng), mean_width_px
     if rng.random() < _LIT_EDGE_PROBABILITY:
         tile = _light_edge(tile, coverage, width_px, rng)
     return darken(tile, coverage, contrast, rng), mean_width_px
+
+
+def _fill(tile: Tile, coverage: npt.NDArray[np.float32], contrast: float, rng: np.random.Generator) -> Tile:
+    """Fill a crack with a material that is brighter than the surface by ``contrast``, uneven and slightly tinted."""
+    size = len(tile)
+    patches = rng.normal(1.0, 0.25, (size // 12 + 2, size // 12 + 2)).astype(np.float32)
+    uneven = np.clip(np.asarray(cv2.resize(patches, (size, size)), np.float32), 0.3, 1.5) * coverage
+    tint = np.exp(rng.normal(0.0, 0.05, 3)).astype(np.float32)
+    return np.clip(np.rint(tile * (1.0 + uneven[..., None] * contrast * tint)), 0, 255).astype(np.uint8)
 
 
 def _light_edge(tile: Tile, coverage: npt.NDArray[np.float32], width_px: float, rng: np.random.Generator) -> Tile:

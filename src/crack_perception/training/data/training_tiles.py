@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,13 @@ import numpy as np
 import numpy.typing as npt
 
 from crack_perception.training.data.examples import Materials, donor_gains
-from crack_perception.training.data.manifest import LABELS, WHOLE_PHOTOGRAPHS, read_manifest
+from crack_perception.training.data.manifest import LABELS, WHOLE_PHOTOGRAPHS, is_surface_picture, read_manifest
+from crack_perception.training.data.other_pictures import NO_OTHER_PICTURES, load_other_pictures
+from crack_perception.training.data.picture_parts import load_parts
 from crack_perception.training.data.rows import TILE_PX, check_rows, load_tiles, trainable_rows, validation_groups
 from crack_perception.training.data.surfaces import load_surfaces
+
+_PARTS_PER_SURFACE = 24
 
 
 @dataclass(frozen=True)
@@ -49,13 +53,19 @@ class TrainingTiles:
             "photographs": len(np.unique(self.groups)),
             "validation_photographs": len(np.unique(self.groups[self.unseen])),
             "validation_tiles": int(self.unseen.sum()),
-            "drawn_surfaces": len(self.materials.surfaces),
+            "drawn_surfaces": len(self.materials.surfaces.courses),
+            "photographed_surfaces": len(self.materials.surfaces.photographed),
             "transplanted_cracks": len(self.materials.gains),
+            "other_pictures": len(np.unique(self.materials.others.groups)),
         }
 
 
-def load_training_tiles(data: Path, cache: Path, validation_share: float, surfaces: int, seed: int) -> TrainingTiles:
+def load_training_tiles(
+    data: Path, cache: Path, validation_share: float, surfaces: int, seed: int, others: Path | None = None
+) -> TrainingTiles:
     """Check the manifest, decode its train tiles, render the surfaces and extract the cracks for copy-paste.
+
+    The surfaces include parts of the pictures of intact surfaces of the training photographs.
 
     Args:
         data: Folder with ``manifest.csv``.
@@ -63,6 +73,7 @@ def load_training_tiles(data: Path, cache: Path, validation_share: float, surfac
         validation_share: Share of the train photographs that are used for validation only.
         surfaces: Number of synthetic surfaces.
         seed: Seed of all random choices.
+        others: Folder of pictures that show no structure; None for none.
 
     Raises:
         UserError: The data cannot be used; all problems are listed.
@@ -74,8 +85,14 @@ def load_training_tiles(data: Path, cache: Path, validation_share: float, surfac
     unseen = np.array([row.group_id in held_out for row in rows])
     pixels = load_tiles(rows, data, cache)
     gains = donor_gains(rows, pixels, np.nonzero(~unseen)[0])
+    pool = load_surfaces(surfaces, TILE_PX, seed, cache)
+    if surfaces:
+        learned = [row for row, held in zip(rows, unseen, strict=True) if not held]
+        files = [data / row.path for row in learned if is_surface_picture(row)]
+        pool = replace(pool, photographed=load_parts(files, _PARTS_PER_SURFACE, TILE_PX, seed, cache, "parts"))
+    others_pool = load_other_pictures(others, TILE_PX, seed, cache, validation_share) if others else NO_OTHER_PICTURES
     return TrainingTiles(
-        Materials(rows, pixels, load_surfaces(surfaces, TILE_PX, seed, cache), gains),
+        Materials(rows, pixels, pool, gains, others_pool),
         np.array([LABELS[row.label] for row in rows], np.int64),
         np.array([row.group_id for row in rows]),
         unseen,
