@@ -48,7 +48,14 @@ setup(
     packages=find_packages("src"),
     package_dir={"": "src"},
     package_data={
-        NAME: ["py.typed", "desk/static/*", "desk/templates/*", "report/document/templates/*", "survey/templates/*"]
+        NAME: [
+            "py.typed",
+            "desk/static/*",
+            "desk/templates/*",
+            "report/document/templates/*",
+            "survey/templates/*",
+            "training/evaluation/readings.csv",
+        ]
     },
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),

@@ -11,7 +11,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from crack_perception.recognition.backends.protocol import CELL_THRESHOLDS, OUTPUT_NAMES, InferenceBackend, TileScores
+from crack_perception.recognition.backends.protocol import (
+    CELL_THRESHOLDS,
+    NO_STRUCTURE_OUTPUT,
+    OUTPUT_NAMES,
+    InferenceBackend,
+    TileScores,
+)
 from crack_perception.recognition.models import LoadedModel
 from crack_perception.recognition.reading_scale import TILE_GSD_MM, ReadingScale
 from crack_perception.recognition.scheduling import TileSchedule
@@ -32,11 +38,13 @@ class CrackRegion:
         region: Where it is and its crack score.
         width_px: Mean crack width in pixels.
         wide_score: Two-class severity in pixels: probability of being wider than the model's ``wide_edge_px``.
+        no_structure_score: Probability that its tiles show no structure; None for a model that does not tell.
     """
 
     region: Region
     width_px: WidthEstimate
     wide_score: float
+    no_structure_score: float | None = None
 
 
 @dataclass(frozen=True)
@@ -49,6 +57,7 @@ class FrameDetections:
         scores: Score of every tile; ``nan`` where it was not processed.
         regions: Regions of processed tiles, strongest first.
         second_looks: Number of tiles that were scored again; their score is the average of all views.
+        no_structure: Number of processed tiles that show no structure; 0 for a model that does not tell.
     """
 
     grid: TileGrid
@@ -56,6 +65,7 @@ class FrameDetections:
     scores: TileScores
     regions: list[CrackRegion]
     second_looks: int = 0
+    no_structure: int = 0
 
 
 class FrameDetector:
@@ -120,20 +130,21 @@ class FrameDetector:
         order = self._schedule.order(grid)
         if has_data is not None:
             order = order[_holds_data(grid, has_data)[order]]
-        outputs = np.full((len(OUTPUT_NAMES), grid.count), np.nan, np.float32)
+        names = (*OUTPUT_NAMES, NO_STRUCTURE_OUTPUT) if self.model.tells_structure else OUTPUT_NAMES
+        outputs = np.full((len(names), grid.count), np.nan, np.float32)
         cells = np.full((grid.count, self.model.cells), np.nan, np.float32) if self.model.cells else None
         looked = np.zeros(grid.count, np.bool_)
         size = len(self._tiles)
         for start in range(0, len(order), size):
             batch = order[start : start + size]
             part = self.backend.run(cut_tiles(pixels, grid, self._tiles, batch))
-            outputs[:, batch] = [getattr(part, name) for name in OUTPUT_NAMES]
+            outputs[:, batch] = [getattr(part, name) for name in names]
             if cells is not None:
                 cells[batch] = part.cell_score
             looked[batch] = True
             if is_time_over():
                 break
-        scores = TileScores(**dict(zip(OUTPUT_NAMES, outputs, strict=True)), cell_score=cells)
+        scores = TileScores(**dict(zip(names, outputs, strict=True)), cell_score=cells)
         second_looks = self._look_again(pixels, grid, scores.crack_score, lambda: is_time_over() or is_busy())
         # The model measures widths in pixels of its tiles.
         scores.log_width_px[:] += np.float32(np.log(grid.reduction))
@@ -143,7 +154,8 @@ class FrameDetector:
         else:
             regions = build_cell_regions(grid, scores.crack_score, self.threshold, cells, CELL_THRESHOLDS)
         measured = [self._measured(region, scores) for region in regions]
-        return FrameDetections(grid, looked, scores, measured, second_looks)
+        no_structure = 0 if scores.no_structure_score is None else int((scores.no_structure_score >= 0.5).sum())
+        return FrameDetections(grid, looked, scores, measured, second_looks, no_structure)
 
     def _look_again(
         self,
@@ -183,7 +195,10 @@ class FrameDetector:
         mean = float(weights @ logs)
         variance = float(weights @ (scores.log_width_sigma[region.tiles].astype(np.float64) ** 2 + (logs - mean) ** 2))
         wide = float(weights @ scores.wide_score[region.tiles].astype(np.float64))
-        return CrackRegion(region, WidthEstimate(mean, float(np.sqrt(variance))), wide)
+        width = WidthEstimate(mean, float(np.sqrt(variance)))
+        if scores.no_structure_score is None:
+            return CrackRegion(region, width, wide)
+        return CrackRegion(region, width, wide, float(weights @ scores.no_structure_score[region.tiles]))
 
 
 def _holds_data(grid: TileGrid, has_data: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:

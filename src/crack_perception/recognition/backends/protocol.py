@@ -20,6 +20,8 @@ INPUT_NAME = "tiles"
 OUTPUT_NAMES = ("crack_score", "wide_score", "log_width_px", "log_width_sigma")
 CELL_OUTPUT = "cell_score"
 """Output of models that locate cracks inside their tiles."""
+NO_STRUCTURE_OUTPUT = "no_structure_score"
+"""Output of models that tell structures from pictures of anything else."""
 PARITY = 1e-3
 """Largest accepted difference of an output from ONNX Runtime on a CPU in float32."""
 
@@ -32,6 +34,7 @@ _PLAUSIBLE = {
     "log_width_px": (-20.0, 20.0),
     "log_width_sigma": (0.0, 20.0),
     CELL_OUTPUT: _PROBABILITY,
+    NO_STRUCTURE_OUTPUT: _PROBABILITY,
 }
 
 
@@ -53,6 +56,8 @@ class TileScores:
         log_width_px: Natural logarithm of the mean crack width in pixels; undefined without a crack.
         log_width_sigma: Standard deviation of ``log_width_px``.
         cell_score: (N, model.cells) score of every cell of the tile, row by row; None for a model without cells.
+        no_structure_score: Probability that the tile shows no structure, but a plant, a vehicle, a person or the sky;
+            None for a model that does not compute it. Such a tile has a low ``crack_score`` too.
     """
 
     crack_score: npt.NDArray[np.float32]
@@ -60,6 +65,7 @@ class TileScores:
     log_width_px: npt.NDArray[np.float32]
     log_width_sigma: npt.NDArray[np.float32]
     cell_score: npt.NDArray[np.float32] | None = None
+    no_structure_score: npt.NDArray[np.float32] | None = None
 
 
 class InferenceBackend(Protocol):
@@ -129,7 +135,11 @@ def thread_count(threads: int) -> int:
 
 def output_sizes(model: LoadedModel) -> dict[str, int]:
     """Return the outputs of a model with their number of values per tile."""
-    return {**dict.fromkeys(OUTPUT_NAMES, 1), **({CELL_OUTPUT: model.cells} if model.cells else {})}
+    return {
+        **dict.fromkeys(OUTPUT_NAMES, 1),
+        **({CELL_OUTPUT: model.cells} if model.cells else {}),
+        **({NO_STRUCTURE_OUTPUT: 1} if model.tells_structure else {}),
+    }
 
 
 def check_tiles(tiles: npt.NDArray[np.uint8], tile_shape: tuple[int, int, int]) -> None:

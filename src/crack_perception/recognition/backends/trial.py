@@ -13,7 +13,12 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from crack_perception.recognition.backends.protocol import OUTPUT_NAMES, InferenceBackend, InferenceFailed
+from crack_perception.recognition.backends.protocol import (
+    NO_STRUCTURE_OUTPUT,
+    OUTPUT_NAMES,
+    InferenceBackend,
+    InferenceFailed,
+)
 from crack_perception.recognition.models import LoadedModel
 from crack_perception.vision.tiling import in_channels
 
@@ -52,7 +57,8 @@ def largest_difference(backend: InferenceBackend, other: InferenceBackend, tiles
         InferenceFailed: One of them failed.
     """
     ours, others = backend.run(tiles), other.run(tiles)
-    largest = max(float(np.abs(getattr(ours, name) - getattr(others, name)).max()) for name in OUTPUT_NAMES)
+    names = OUTPUT_NAMES if ours.no_structure_score is None else (*OUTPUT_NAMES, NO_STRUCTURE_OUTPUT)
+    largest = max(float(np.abs(getattr(ours, name) - getattr(others, name)).max()) for name in names)
     if ours.cell_score is None or others.cell_score is None:
         return largest
     return max(largest, _CELL_SHARE * float(np.abs(ours.cell_score - others.cell_score).max()))

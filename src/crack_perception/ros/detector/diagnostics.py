@@ -14,11 +14,12 @@ from crack_perception.ros.detector.processor import CentreView
 
 
 def coverage_figures(coverage: TileCoverage) -> dict[str, str]:
-    """Return the numbers of processed, skipped and repeated tiles, and the processed share of the last frames."""
+    """Return the numbers of tiles by what happened to them, and the processed share of the last frames."""
     return {
         "tiles_processed": str(coverage.processed),
         "tiles_skipped": str(coverage.skipped),
         "tiles_second_look": str(coverage.second_looks),
+        "tiles_no_structure": str(coverage.no_structure),
         "tile_coverage": f"{coverage.share:.3f}",
     }
 

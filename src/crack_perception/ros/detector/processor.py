@@ -297,7 +297,7 @@ class FrameProcessor:
         return checked
 
     def _count_tiles(self, output: FrameDetections, settings: Settings) -> None:
-        self.coverage.count(output.looked, output.second_looks)
+        self.coverage.count(output.looked, output.second_looks, output.no_structure)
         if self.coverage.is_short:
             self._health.report(
                 "coverage",

@@ -18,11 +18,10 @@ from typing import cast
 import torch
 from torch import nn
 
+from crack_perception.training.backbones.mobilenet_v3 import BATCH_NORM_EPSILON, BATCH_NORM_MOMENTUM, ConvNormActivation
 from crack_perception.training.backbones.preprocessing import EFFICIENTNET_LITE
 from crack_perception.training.backbones.weight_files import StoredWeights, read_state_dict
 
-BATCH_NORM_EPSILON = 1e-3
-BATCH_NORM_MOMENTUM = 0.01
 STEM_CHANNELS = 32
 HEAD_CHANNELS = 1280
 
@@ -72,14 +71,18 @@ class SamePaddedConvolution(nn.Conv2d):
         return cast(torch.Tensor, super().forward(nn.functional.pad(features, pads) if any(pads) else features))
 
 
-def _convolution(
-    inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1, activation: bool = True
-) -> nn.Sequential:
-    layers: list[nn.Module] = [
-        SamePaddedConvolution(inputs, outputs, kernel, stride, groups=groups, bias=False),
-        nn.BatchNorm2d(outputs, eps=BATCH_NORM_EPSILON, momentum=BATCH_NORM_MOMENTUM),
-    ]
-    return nn.Sequential(*layers, *([nn.ReLU6(inplace=True)] if activation else []))
+class LiteConvolution(ConvNormActivation):
+    """Convolution with "SAME" padding, batch normalisation and, except after a projection, ReLU6."""
+
+    def __init__(
+        self, inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1, activation: str | None = "relu6"
+    ) -> None:
+        layers: list[nn.Module] = [
+            SamePaddedConvolution(inputs, outputs, kernel, stride, groups=groups, bias=False),
+            nn.BatchNorm2d(outputs, eps=BATCH_NORM_EPSILON, momentum=BATCH_NORM_MOMENTUM),
+        ]
+        nn.Sequential.__init__(self, *layers, *([nn.ReLU6(inplace=True)] if activation else []))
+        self.activation = activation
 
 
 class LiteBlock(nn.Module):
@@ -88,9 +91,9 @@ class LiteBlock(nn.Module):
     def __init__(self, inputs: int, stage: Stage, stride: int) -> None:
         super().__init__()
         expanded = inputs * stage.expansion
-        layers = [_convolution(inputs, expanded, 1)] if expanded != inputs else []
-        layers.append(_convolution(expanded, expanded, stage.kernel, stride, expanded))
-        layers.append(_convolution(expanded, stage.out, 1, activation=False))
+        layers = [LiteConvolution(inputs, expanded, 1)] if expanded != inputs else []
+        layers.append(LiteConvolution(expanded, expanded, stage.kernel, stride, expanded))
+        layers.append(LiteConvolution(expanded, stage.out, 1, activation=None))
         self.block = nn.Sequential(*layers)
         self.residual = stride == 1 and inputs == stage.out
 
@@ -108,10 +111,11 @@ class EfficientNetLiteTrunk(nn.Module):
     """
 
     out_channels = HEAD_CHANNELS
+    preprocessing = EFFICIENTNET_LITE
 
     def __init__(self, stages: tuple[Stage, ...] = LITE0_STAGES) -> None:
         super().__init__()
-        layers = [_convolution(3, STEM_CHANNELS, 3, 2)]
+        layers: list[nn.Module] = [LiteConvolution(3, STEM_CHANNELS, 3, 2)]
         channels = STEM_CHANNELS
         for stage in stages:
             blocks = []
@@ -119,7 +123,7 @@ class EfficientNetLiteTrunk(nn.Module):
                 blocks.append(LiteBlock(channels, stage, stage.stride if number == 0 else 1))
                 channels = stage.out
             layers.append(nn.Sequential(*blocks))
-        layers.append(_convolution(channels, HEAD_CHANNELS, 1))
+        layers.append(LiteConvolution(channels, HEAD_CHANNELS, 1))
         self.features = nn.Sequential(*layers)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:

@@ -14,6 +14,8 @@ from typing import cast
 import torch
 from torch import nn
 
+from crack_perception.training.backbones.preprocessing import TORCHVISION
+
 BATCH_NORM_EPSILON = 1e-3
 BATCH_NORM_MOMENTUM = 0.01
 
@@ -137,6 +139,8 @@ class MobileNetV3Trunk(nn.Module):
         width: Factor on every channel count (rounded to multiples of 8).
         out_channels: Channels of the last 1x1 convolution; None for 6 times those of the last block.
     """
+
+    preprocessing = TORCHVISION
 
     def __init__(
         self, blocks: tuple[Block, ...] = SMALL_BLOCKS, width: float = 1.0, out_channels: int | None = None

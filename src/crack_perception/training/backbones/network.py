@@ -14,7 +14,6 @@ from torch import nn
 
 from crack_perception.training.backbones.efficientnet_lite import EfficientNetLiteTrunk
 from crack_perception.training.backbones.mobilenet_v3 import MobileNetV3Trunk
-from crack_perception.training.backbones.preprocessing import TORCHVISION, Preprocessing
 from crack_perception.training.export.onnx_graph import quantise_per_channel
 
 POOLING_EPSILON = 1e-5
@@ -35,25 +34,17 @@ class CrackNetwork(nn.Module):
         trunk: Feature extractor.
         dropout: Share of the pooled features that is dropped during training.
         heads: 2, or 3 for a network that also tells structures from other pictures.
-        preprocessing: Preprocessing that the initial weights of the trunk were trained with.
     """
 
-    def __init__(
-        self,
-        trunk: Trunk,
-        dropout: float = 0.2,
-        heads: int = 2,
-        preprocessing: Preprocessing = TORCHVISION,
-    ) -> None:
+    def __init__(self, trunk: Trunk, dropout: float = 0.2, heads: int = 2) -> None:
         super().__init__()
         self.trunk = trunk
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(3 * trunk.out_channels, heads)
-        self.preprocessing = preprocessing
 
     def pooled(self, tiles: torch.Tensor) -> torch.Tensor:
         """Compute pooled features ``(N, 3 C)`` float32 of uint8 BGR tiles ``(N, T, T, 3)``."""
-        return pool_mean_std_max(self.trunk(self.preprocessing.apply(tiles)).float())
+        return pool_mean_std_max(self.trunk(self.trunk.preprocessing.apply(tiles)).float())
 
     def forward(self, tiles: torch.Tensor) -> torch.Tensor:
         """Map uint8 BGR tiles ``(N, T, T, 3)`` to one column per head.

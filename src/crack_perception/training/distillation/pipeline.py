@@ -93,7 +93,7 @@ def train_student(settings: TrainSettings, student: StudentSettings, model: Load
     return fit_heads(
         replace(settings, head=STUDENT_HEAD) if cost(table).parameters <= SMALL_PARAMETERS else settings,
         tiles,
-        network.trunk,
+        network,
         f"narrow MobileNetV3 blocks (table {student.table}), distilled from {teacher}",
         initialisation,
         lineage,

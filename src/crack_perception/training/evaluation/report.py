@@ -27,6 +27,7 @@ from crack_perception.training.evaluation.images import (
 )
 from crack_perception.training.evaluation.interference import interference_figures, interference_table
 from crack_perception.training.evaluation.labelled_tiles import sample_tiles, true_negatives
+from crack_perception.training.evaluation.readings import stored_readings, visible_figures, visible_table
 from crack_perception.training.evaluation.severity import (
     known_width_figures,
     measure_known_widths,
@@ -59,7 +60,7 @@ def evaluate_model(
         quick: Skip the parts that alter tiles or refit heads.
 
     Returns:
-        ``metrics`` and ``calibration`` (training sources), ``unseen_sources`` (all rows of the other sources),
+        ``metrics``, ``visible`` and ``calibration`` (training sources), ``unseen_sources`` (all rows of the other sources),
         ``crops`` (their crack and background tiles), ``unseen_means`` (of both), ``widths`` (against their masks),
         ``model``, ``split`` and ``threshold``; unless quick also ``interference``, ``width_detection``, ``severity``
         (on tiles of the split) and ``left_out_sources``.
@@ -81,6 +82,7 @@ def evaluate_model(
         "split": split,
         "threshold": detector.threshold,
         "metrics": figures_by_stratum(trained, detector.threshold),
+        "visible": visible_figures(trained.rows, trained.crack_score, detector.threshold, stored_readings()),
         "calibration": calibration_figures(trained),
         "unseen_sources": unseen_figures,
         "unseen_means": mean_figures(unseen_figures, crops),
@@ -116,6 +118,7 @@ def report_tables(report: dict[str, Any]) -> dict[str, str]:
     """Format every part of the result of :func:`evaluate_model` as a Markdown table, by title."""
     tables = {
         "Training sources": metrics_table(report["metrics"]),
+        **({"Cracks that people see": visible_table(report["visible"])} if report["visible"] else {}),
         "Training sources at other shares of cracked tiles": prevalence_table(report["metrics"]),
         "Sources outside the training": metrics_table(report["unseen_sources"]),
         "Crack and background tiles of these sources": crop_table(report["crops"]),

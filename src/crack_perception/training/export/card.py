@@ -10,9 +10,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from crack_perception.recognition.backends.protocol import NO_STRUCTURE_OUTPUT
 from crack_perception.recognition.models import (
     CARD_NAME,
     COMPACT_GRAPH_NAME,
+    NO_STRUCTURE_ENTRY,
     LoadedModel,
     inference_sha256,
     write_graph,
@@ -64,7 +66,8 @@ _SAME_PHOTOGRAPHS = {"sdnet2018_hardneg": "sdnet2018", "sdnet2018_mined": "sdnet
 
 _PIXELS = {COLOUR: "BGR", GREY: "luminance (ITU-R BT.601)"}
 SEVERITY_CLASSES = ("narrow", "wide")
-FIGURES = ("metrics", "calibration", "unseen_sources", "unseen_means", "crops")
+_NO_STRUCTURE = "float32 (N,), probability that the tile shows no structure, but for example a plant or a vehicle"
+FIGURES = ("metrics", "visible", "calibration", "unseen_sources", "unseen_means", "crops")
 DETAILED_FIGURES = ("interference", "width_detection", "left_out_sources")
 
 
@@ -83,7 +86,7 @@ def write_model(
     Returns:
         The model card.
     """
-    report, training = trained.decision.report, trained.training_report
+    report, training, structure = trained.decision.report, trained.training_report, trained.structure
     card = {
         "format": "crack_perception/model",
         "format_version": FORMAT_VERSION,
@@ -105,7 +108,11 @@ def write_model(
             "wide_score": "float32 (N,), probability that the crack is wider than severity.edge_px",
             "log_width_px": "float32 (N,), natural logarithm of the mean crack width in pixels",
             "log_width_sigma": "float32 (N,), standard deviation of log_width_px",
+            **(
+                {NO_STRUCTURE_OUTPUT: "float32 (N,), probability that the tile shows no structure"} if structure else {}
+            ),
         },
+        **({NO_STRUCTURE_ENTRY: structure.report()} if structure else {}),
         "severity": {
             "edge_px": EDGE_PX,
             "classes": list(SEVERITY_CLASSES),

@@ -9,31 +9,29 @@ graph would need.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import numpy.typing as npt
 import torch
 from onnx import ModelProto, TensorProto
 from torch import nn
 
-from crack_perception.training.backbones.mobilenet_v3 import (
-    ConvNormActivation,
-    InvertedResidual,
-    MobileNetV3Trunk,
-    SqueezeExcitation,
-)
-from crack_perception.training.backbones.network import POOLING_EPSILON
-from crack_perception.training.backbones.preprocessing import IMAGENET_MEAN_RGB, IMAGENET_STD_RGB
+from crack_perception.recognition.backends.protocol import NO_STRUCTURE_OUTPUT, OUTPUT_NAMES
+from crack_perception.training.backbones.efficientnet_lite import LiteBlock, SamePaddedConvolution
+from crack_perception.training.backbones.mobilenet_v3 import ConvNormActivation, InvertedResidual, SqueezeExcitation
+from crack_perception.training.backbones.network import POOLING_EPSILON, Trunk
+from crack_perception.training.backbones.preprocessing import Preprocessing
 from crack_perception.training.distillation.students import LUMINANCE_MEAN, LUMINANCE_STD, Luminance
 from crack_perception.training.export.onnx_graph import GraphBuilder
+from crack_perception.training.heads.compression import LinearReadout
 from crack_perception.training.heads.head import LOG_SIGMA_RANGE, LOG_WIDTH_RANGE, TileHead
 from crack_perception.vision.tiling import COLOUR, GREY
 
 Array = npt.NDArray[np.float32]
 
-OUTPUTS = ("crack_score", "wide_score", "log_width_px", "log_width_sigma")
 
-
-def feature_model(trunk: MobileNetV3Trunk, tile_px: int, int8_weights: bool) -> ModelProto:
+def feature_model(trunk: Trunk, tile_px: int, int8_weights: bool) -> ModelProto:
     """Build the graph from ``tiles`` to the pooled features ``pooled`` ``(N, 3 C)``, which the heads are fitted on."""
     builder = GraphBuilder(int8_weights)
     pooled = _add_trunk(builder, trunk, tile_px)
@@ -41,29 +39,51 @@ def feature_model(trunk: MobileNetV3Trunk, tile_px: int, int8_weights: bool) -> 
     return builder.model("crack_features", _tile_shape(trunk, tile_px), {"pooled": (3 * trunk.out_channels,)})
 
 
-def tile_model(trunk: MobileNetV3Trunk, head: TileHead, tile_px: int, int8_weights: bool) -> ModelProto:
-    """Build the complete graph from ``tiles`` to the four outputs of a model file."""
+def tile_model(
+    trunk: Trunk,
+    head: TileHead,
+    tile_px: int,
+    int8_weights: bool,
+    no_structure: LinearReadout | None = None,
+) -> ModelProto:
+    """Build the complete graph from ``tiles`` to the outputs of a model file.
+
+    Args:
+        trunk: Trained trunk.
+        head: Head with the four outputs of every model.
+        tile_px: Side of the tiles [px].
+        int8_weights: Round the weights to int8.
+        no_structure: Logit of "no structure" from the pooled features, for a fifth output.
+    """
     builder = GraphBuilder(int8_weights)
-    _add_head(builder, _add_trunk(builder, trunk, tile_px), head)
-    return builder.model("crack_perception", _tile_shape(trunk, tile_px), dict.fromkeys(OUTPUTS, ()))
+    pooled = _add_trunk(builder, trunk, tile_px)
+    _add_head(builder, pooled, head)
+    outputs: tuple[str, ...] = OUTPUT_NAMES
+    if no_structure is not None:
+        weights = no_structure.coefficients.astype(np.float32)[:, None]
+        logit = builder.dense(pooled, weights, np.array([no_structure.intercept], np.float32))
+        column = builder.node("Gather", [logit, builder.constant(np.array(0, np.int64))], axis=1)
+        builder.node("Sigmoid", [column], NO_STRUCTURE_OUTPUT)
+        outputs = (*OUTPUT_NAMES, NO_STRUCTURE_OUTPUT)
+    return builder.model("crack_perception", _tile_shape(trunk, tile_px), dict.fromkeys(outputs, ()))
 
 
-def channels_of(trunk: MobileNetV3Trunk) -> int:
+def channels_of(trunk: Trunk) -> int:
     """Return the number of channels of a trunk's input tiles: ``GREY`` or ``COLOUR``."""
     return GREY if isinstance(trunk.features[0], Luminance) else COLOUR
 
 
-def _tile_shape(trunk: MobileNetV3Trunk, tile_px: int) -> tuple[int, int, int]:
+def _tile_shape(trunk: Trunk, tile_px: int) -> tuple[int, int, int]:
     return tile_px, tile_px, channels_of(trunk)
 
 
-def _add_trunk(builder: GraphBuilder, trunk: MobileNetV3Trunk, tile_px: int) -> str:
+def _add_trunk(builder: GraphBuilder, trunk: Trunk, tile_px: int) -> str:
     """Add normalisation, all blocks and the pooling; return the name of the pooled features."""
-    first, *layers = (layer for layer in trunk.features if not isinstance(layer, Luminance))
+    first, *layers = (layer for layer in _flat(trunk.features) if not isinstance(layer, Luminance))
     assert isinstance(first, ConvNormActivation)
-    tensor = _add_first_convolution(builder, first, tile_px)
+    tensor = _add_first_convolution(builder, first, tile_px, trunk.preprocessing)
     for layer in layers:
-        if isinstance(layer, InvertedResidual):
+        if isinstance(layer, InvertedResidual | LiteBlock):
             tensor = _add_block(builder, tensor, layer)
         else:
             assert isinstance(layer, ConvNormActivation)
@@ -71,7 +91,18 @@ def _add_trunk(builder: GraphBuilder, trunk: MobileNetV3Trunk, tile_px: int) -> 
     return _add_pooling(builder, tensor)
 
 
-def _add_first_convolution(builder: GraphBuilder, layer: ConvNormActivation, tile_px: int) -> str:
+def _flat(layers: nn.Module) -> Iterator[nn.Module]:
+    """Yield the layers of a trunk; EfficientNet-Lite groups its blocks by stage."""
+    for layer in layers.children():
+        if type(layer) is nn.Sequential:
+            yield from layer.children()
+        else:
+            yield layer
+
+
+def _add_first_convolution(
+    builder: GraphBuilder, layer: ConvNormActivation, tile_px: int, preprocessing: Preprocessing
+) -> str:
     """Add the normalisation of pixels 0 to 255 and the first convolution, whose weights include the division."""
     weights, bias = _folded(layer)
     # TensorRT supports uint8 inputs only for a cast, which therefore comes first.
@@ -81,9 +112,7 @@ def _add_first_convolution(builder: GraphBuilder, layer: ConvNormActivation, til
         # Unlike a transposition, a reshape copies nothing.
         planar = builder.node("Reshape", [pixels, builder.constant(np.array([0, GREY, tile_px, tile_px], np.int64))])
     else:
-        mean, std = (
-            np.array(v[::-1], np.float32).reshape(1, 3, 1, 1) * 255 for v in (IMAGENET_MEAN_RGB, IMAGENET_STD_RGB)
-        )
+        mean, std = (np.array(v[::-1], np.float32).reshape(1, 3, 1, 1) for v in (preprocessing.mean, preprocessing.std))
         weights = weights[:, ::-1] / std
         planar = builder.node("Transpose", [pixels], perm=[0, 3, 1, 2])
     # Zero padding stands for the mean, so the mean must be subtracted first.
@@ -91,7 +120,7 @@ def _add_first_convolution(builder: GraphBuilder, layer: ConvNormActivation, til
     return _convolve(builder, centred, layer, weights, bias)
 
 
-def _add_block(builder: GraphBuilder, tensor: str, layer: InvertedResidual) -> str:
+def _add_block(builder: GraphBuilder, tensor: str, layer: InvertedResidual | LiteBlock) -> str:
     entry = tensor
     for part in layer.block:
         if isinstance(part, SqueezeExcitation):
@@ -115,13 +144,15 @@ def _convolve(builder: GraphBuilder, tensor: str, layer: ConvNormActivation, wei
     """Add a layer's convolution with the given weights and bias, and its activation."""
     convolution = layer[0]
     assert isinstance(convolution, nn.Conv2d) and isinstance(convolution.padding, tuple)
+    same = isinstance(convolution, SamePaddedConvolution)
+    padding = {"auto_pad": "SAME_UPPER"} if same else {"pads": [*convolution.padding, *convolution.padding]}
     result = builder.node(
         "Conv",
         [tensor, builder.weights(weights, 0), builder.bias(bias)],
         kernel_shape=list(convolution.kernel_size),
         strides=list(convolution.stride),
-        pads=[*convolution.padding, *convolution.padding],
         group=convolution.groups,
+        **padding,
     )
     return _activate(builder, result, layer)
 
@@ -129,6 +160,8 @@ def _convolve(builder: GraphBuilder, tensor: str, layer: ConvNormActivation, wei
 def _activate(builder: GraphBuilder, tensor: str, layer: ConvNormActivation) -> str:
     if layer.activation is None:
         return tensor
+    if layer.activation == "relu6":
+        return builder.node("Clip", [tensor, *_limits(builder, (0.0, 6.0))])
     return builder.node("HardSwish" if layer.activation == "hard_swish" else "Relu", [tensor])
 
 

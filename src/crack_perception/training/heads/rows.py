@@ -10,16 +10,19 @@ import numpy.typing as npt
 
 from crack_perception.training.backbones.features import FeatureExtractor, chosen_indices
 from crack_perception.training.data.examples import Sample
+from crack_perception.training.data.other_pictures import STRATUM
 from crack_perception.training.data.training_tiles import TrainingTiles
 from crack_perception.training.heads.decision import CrackRows, WidthRows
 from crack_perception.training.heads.severity import rendered_view
 
 SYNTHETIC = "drawn"
 """Stratum of the synthetic rows, also the name of their cached features."""
+# Two of the eight tiles of every other picture: enough, and no more than a tenth of all rows.
+_OTHERS_STEP = 4
 
 
 def crack_rows(tiles: TrainingTiles, extractor: FeatureExtractor, synthetic_count: int, seed: int) -> CrackRows:
-    """Compute the features of all training tiles and of synthetic examples.
+    """Compute the features of all training tiles, of synthetic examples, and of pictures that show no structure.
 
     Features of the tiles that the backbone was trained on are overfitted, therefore a random view of each is used.
     Synthetic examples are made on intact tiles of training photographs and on synthetic surfaces.
@@ -42,18 +45,25 @@ def crack_rows(tiles: TrainingTiles, extractor: FeatureExtractor, synthetic_coun
             return np.asarray(materials.tiles[i])
         return materials.view(Sample(i, int(tiles.labels[i])), np.random.default_rng([seed, 5, i]))[0]
 
+    others = materials.others
+    chosen = np.arange(0, len(others), _OTHERS_STEP)
+
+    def other(i: int) -> npt.NDArray[np.uint8]:
+        return np.asarray(others.pixels[chosen[i]])
+
     features = [
         extractor.features("views", len(materials.rows), view),
         extractor.features(SYNTHETIC, len(synthetic), synthetic_view),
+        *([extractor.features(STRATUM, len(chosen), other)] if len(chosen) else []),
     ]
     strata = np.array([row.stratum for row in materials.rows])
     groups = [f"surface:{s.index}" if s.on_surface else str(tiles.groups[s.index]) for s in synthetic]
     return CrackRows(
         np.concatenate(features),
-        np.concatenate([tiles.labels, [s.label for s in synthetic]]),
-        np.concatenate([tiles.groups, groups]),
-        np.concatenate([strata, np.repeat(SYNTHETIC, len(synthetic))]),
-        np.concatenate([tiles.unseen, np.zeros(len(synthetic), bool)]),
+        np.concatenate([tiles.labels, [s.label for s in synthetic], np.zeros(len(chosen), np.int64)]),
+        np.concatenate([tiles.groups, groups, others.groups[chosen]]),
+        np.concatenate([strata, np.repeat(SYNTHETIC, len(synthetic)), np.repeat(STRATUM, len(chosen))]),
+        np.concatenate([tiles.unseen, np.zeros(len(synthetic), bool), others.unseen[chosen]]),
     )
 
 

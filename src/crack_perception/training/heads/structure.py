@@ -1,0 +1,70 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
+"""Readout that tells structures from pictures of anything else, from the head that the backbone was trained with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from crack_perception.evaluation.metrics.classification import roc_auc
+from crack_perception.training.data.other_pictures import STRATUM
+from crack_perception.training.heads.calibration import fit_platt
+from crack_perception.training.heads.compression import LinearReadout
+from crack_perception.training.heads.decision import CrackRows
+
+RECOGNISED = 0.5
+"""Score from which a tile counts as one without a structure."""
+
+
+@dataclass(frozen=True)
+class StructureReadout:
+    """Logit of "no structure" as a linear function of the pooled features, with its figures on validation pictures.
+
+    Attributes:
+        logit: Readout of features ``(N, F)``.
+        recognised: Share of the tiles of other pictures that are recognised.
+        mistaken: Largest share of the tiles of a source and surface that are taken for something else.
+        auc: Area under the ROC curve.
+    """
+
+    logit: LinearReadout
+    recognised: float
+    mistaken: dict[str, float]
+    auc: float
+
+    def report(self) -> dict[str, object]:
+        """Return the figures for the model card."""
+        return {"recognised": self.recognised, "mistaken": self.mistaken, "auc": self.auc, "threshold": RECOGNISED}
+
+
+def calibrated_structure(weights: npt.NDArray[np.float64], bias: float, rows: CrackRows) -> StructureReadout:
+    """Calibrate the head of a backbone on the tiles that it was not trained on.
+
+    Both classes have the same weight.
+
+    Args:
+        weights: ``(F,)`` weights of the head.
+        bias: Its bias.
+        rows: Tiles of structures, and of other pictures as the stratum ``STRATUM``.
+    """
+    unseen = rows.unseen
+    logits = rows.features[unseen] @ weights + bias
+    strata = rows.strata[unseen]
+    is_other = (strata == STRATUM).astype(np.int64)
+    # As many rows of each class, so that the probability does not depend on how many tiles of each were at hand.
+    rng = np.random.default_rng(0)
+    count = max(int(is_other.sum()), int((1 - is_other).sum()))
+    drawn = np.concatenate([rng.choice(np.nonzero(is_other == value)[0], count) for value in (0, 1)])
+    curve = fit_platt(logits[drawn], is_other[drawn])
+    called = curve.probability(logits) >= RECOGNISED
+    names = [name for name in np.unique(strata) if name != STRATUM]
+    return StructureReadout(
+        LinearReadout(weights, bias).scaled(curve.slope, curve.offset),
+        round(float(called[is_other == 1].mean()), 4),
+        {str(name): round(float(called[strata == name].mean()), 4) for name in names},
+        round(roc_auc(is_other, logits), 4),
+    )
