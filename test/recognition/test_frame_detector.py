@@ -270,3 +270,21 @@ def test_detect_model_with_cells_region_is_its_cells(tmp_path: Path) -> None:
     assert whole.region.areas is None
     assert whole.region.tiles.tolist() == crack.region.tiles.tolist()
     assert crack.width_px == whole.width_px
+
+
+def test_detect_model_that_tells_structures_counts_tiles_without_one(tmp_path: Path) -> None:
+    telling = load_model(str(write_tiny_model(tmp_path / "telling", tells_structure=True)))
+    frame = wall(4 * TILE_PX, 2 * TILE_PX, (10, 10))
+    frame[5, TILE_PX + 5] = frame[TILE_PX + 5, 5] = 255
+    detections = FrameDetector(telling, open_backend("auto", telling, 1)).detect(frame)
+    assert detections.no_structure == 2
+    assert detections.scores.no_structure_score is not None
+    assert np.flatnonzero(detections.scores.no_structure_score >= 0.5).tolist() == [1, 4]
+    (crack,) = detections.regions
+    assert crack.no_structure_score == pytest.approx(0.0, abs=1e-6)
+
+
+def test_detect_model_that_does_not_tell_structures_has_no_score(detector: FrameDetector) -> None:
+    detections = detector.detect(wall(2 * TILE_PX, TILE_PX, (10, 10)))
+    assert (detections.no_structure, detections.scores.no_structure_score) == (0, None)
+    assert detections.regions[0].no_structure_score is None

@@ -4,7 +4,8 @@
 """A real model that is small enough for quick tests: its score depends on the darkest pixel of a tile.
 
 ``crack_score`` falls from 1 to 0 around grey level 64; the width is always 2 px with a standard deviation of 10 %.
-With cells, ``cell_score`` is the same function of the darkest pixel of every square of the tile.
+With cells, ``cell_score`` is the same function of the darkest pixel of every square of the tile. If the model tells
+structures, ``no_structure_score`` rises from 0 to 1 around grey level 230 of the brightest pixel.
 """
 
 from __future__ import annotations
@@ -25,7 +26,12 @@ TILE_PX = 64
 
 
 def write_tiny_model(
-    directory: Path, tile_px: int = TILE_PX, name: str = "tiny", channels: int = 3, cells_per_side: int = 0
+    directory: Path,
+    tile_px: int = TILE_PX,
+    name: str = "tiny",
+    channels: int = 3,
+    cells_per_side: int = 0,
+    tells_structure: bool = False,
 ) -> Path:
     """Write ``model.onnx`` and ``card.json`` into a new folder and return it."""
     directory.mkdir(parents=True, exist_ok=True)
@@ -38,6 +44,11 @@ def write_tiny_model(
         helper.make_node("Div", ["darkness_of_square", "softness"], ["margin_of_square"]),
         helper.make_node("Flatten", ["margin_of_square"], ["margins_of_squares"]),
         helper.make_node("Sigmoid", ["margins_of_squares"], ["cell_score"]),
+    ]
+    structure_nodes = [
+        helper.make_node("ReduceMax", ["grey"], ["brightest"], axes=[1, 2, 3], keepdims=0),
+        helper.make_node("Sub", ["brightest", "glare"], ["brightness"]),
+        helper.make_node("Sigmoid", ["brightness"], ["no_structure_score"]),
     ]
     cell_output = helper.make_tensor_value_info("cell_score", TensorProto.FLOAT, ["N", cells_per_side**2])
     graph = helper.make_graph(
@@ -52,12 +63,16 @@ def write_tiny_model(
             helper.make_node("Add", ["zeros", "log_two"], ["log_width_px"]),
             helper.make_node("Add", ["zeros", "spread"], ["log_width_sigma"]),
             *(cell_nodes if cells_per_side else ()),
+            *(structure_nodes if tells_structure else ()),
         ],
         name,
         [helper.make_tensor_value_info("tiles", TensorProto.UINT8, ["N", tile_px, tile_px, channels])],
         [
             helper.make_tensor_value_info(output, TensorProto.FLOAT, ["N"])
-            for output in ("crack_score", "wide_score", "log_width_px", "log_width_sigma")
+            for output in (
+                *("crack_score", "wide_score", "log_width_px", "log_width_sigma"),
+                *(("no_structure_score",) if tells_structure else ()),
+            )
         ]
         + [cell_output] * bool(cells_per_side),
         [
@@ -70,6 +85,7 @@ def write_tiny_model(
                     "zero": 0.0,
                     "log_two": np.log(2.0),
                     "spread": 0.1,
+                    **({"glare": 230.0} if tells_structure else {}),
                 }.items()
             ),
         ],
@@ -86,6 +102,7 @@ def write_tiny_model(
         "threshold": 0.5,
         "severity": {"edge_px": 3.0},
         **({"cells": {"per_side": cells_per_side}} if cells_per_side else {}),
+        **({"no_structure": {"threshold": 0.5}} if tells_structure else {}),
     }
     (directory / "card.json").write_text(json.dumps(card), encoding="utf-8")
     return directory

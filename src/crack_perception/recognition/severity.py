@@ -12,6 +12,8 @@ from itertools import pairwise
 from crack_perception.errors import UsageError, UserError
 
 UNDETERMINED = "undetermined"
+NO_STRUCTURE = "no_structure"
+"""Class of a region that may show no structure at all, but for example a plant or a vehicle."""
 
 # Class edges in millimetres. GB 50204-2015 with the paper's two labels (section 3.3.1); ACI 224R-01 table 4.1;
 # EN 1992-1-1 table 7.1N; AASHTO bridge element inspection (hairline, narrow, medium); `fine` for laboratory work.

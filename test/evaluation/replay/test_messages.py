@@ -12,8 +12,9 @@ pytest.importorskip("rclpy")
 
 from crack_survey import SIGMA_M, crack, detections_message, footprint_message, header, points_message
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from vision_msgs.msg import Detection2D, Detection2DArray, ObjectHypothesis, ObjectHypothesisWithPose
 
-from crack_perception.evaluation.replay.messages import node_status, observed_lines, polygon_m
+from crack_perception.evaluation.replay.messages import frame_detections, node_status, observed_lines, polygon_m
 
 HEADER = header(1_700_000_000_250_000_000)
 
@@ -41,6 +42,17 @@ def test_observed_lines_missing_covariance_is_nan() -> None:
     detections.detections[0].results = []
     (line,) = observed_lines(points_message(HEADER, [crack()]), detections)
     assert np.isnan(line.covariance_m2).all()
+
+
+def test_frame_detections_score_is_that_of_the_crack_classes() -> None:
+    scores = {"<0.3mm": 0.5, "0.3-1mm": 0.25, "no_structure": 0.9}
+    results = [
+        ObjectHypothesisWithPose(hypothesis=ObjectHypothesis(class_id=name, score=score))
+        for name, score in scores.items()
+    ]
+    message = Detection2DArray(header=HEADER, detections=[Detection2D(header=HEADER, id="a", results=results)])
+    (region,) = frame_detections(message, None).regions
+    assert (region.score, region.severity) == (0.75, "<0.3mm")
 
 
 def test_polygon_m_returns_corners() -> None:

@@ -19,6 +19,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from sensor_msgs.msg import PointCloud2
 from std_msgs.msg import Header
+from vision_msgs.msg import ObjectHypothesis, ObjectHypothesisWithPose
 
 from crack_perception.geometry.poses.pose import Pose
 from crack_perception.geometry.projection import LocatedRegion
@@ -151,6 +152,15 @@ def test_observation_without_results_has_the_default_covariance() -> None:
     messages.detections.detections[0].results = []
     seen, problems = frame_observation(messages)
     assert problems == ["bad_covariance"] and len(seen.observations) == 2
+
+
+def test_observation_score_ignores_no_structure() -> None:
+    messages = frame()
+    expected = frame_observation(messages)[0].observations[0].score
+    other = ObjectHypothesisWithPose(hypothesis=ObjectHypothesis(class_id="no_structure", score=0.999))
+    for detection in messages.detections.detections:
+        detection.results = [*detection.results, other]
+    assert frame_observation(messages)[0].observations[0].score == expected < 0.999
 
 
 def test_observation_non_finite_vertices_are_skipped() -> None:

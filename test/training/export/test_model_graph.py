@@ -14,12 +14,13 @@ torch = pytest.importorskip("torch")
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
 
+from crack_perception.recognition.backends.protocol import OUTPUT_NAMES  # noqa: E402
 from crack_perception.recognition.compact_graph import compress_graph  # noqa: E402
+from crack_perception.training.backbones.efficientnet_lite import EfficientNetLiteTrunk, Stage  # noqa: E402
 from crack_perception.training.backbones.mobilenet_v3 import SMALL_BLOCKS, Block, MobileNetV3Trunk  # noqa: E402
 from crack_perception.training.backbones.network import POOLING_EPSILON, CrackNetwork  # noqa: E402
 from crack_perception.training.distillation.students import StudentTable, StudentTrunk  # noqa: E402
 from crack_perception.training.export.model_graph import (  # noqa: E402
-    OUTPUTS,
     channels_of,
     feature_model,
     multiply_accumulates,
@@ -45,6 +46,7 @@ TABLE = StudentTable(
 TRUNKS = {
     "narrow": lambda: MobileNetV3Trunk(SMALL_BLOCKS[:6], 0.5, 32),
     "luminance": lambda: StudentTrunk(TABLE),
+    "lite": lambda: EfficientNetLiteTrunk((Stage(1, 3, 1, 1, 16), Stage(2, 5, 2, 6, 24), Stage(2, 3, 2, 6, 32))),
 }
 
 
@@ -129,8 +131,8 @@ def test_tile_model_outputs_match_head(
     features = run(feature_model(network.trunk, TILE_PX, int8_weights), tiles)["pooled"]
     expected = (head.with_int8_weights() if int8_weights else head).outputs(features)
     outputs = run(tile_model(network.trunk, head, TILE_PX, int8_weights), tiles)
-    assert set(outputs) == set(OUTPUTS)
-    for name in OUTPUTS:
+    assert set(outputs) == set(OUTPUT_NAMES)
+    for name in OUTPUT_NAMES:
         assert outputs[name].shape == (len(tiles),)
         np.testing.assert_allclose(outputs[name], expected[name], atol=1e-3, err_msg=name)
 

@@ -16,7 +16,7 @@ from std_msgs.msg import Header
 from vision_msgs.msg import Detection2D, Detection2DArray, Detection3D, Detection3DArray
 
 from crack_perception.evaluation.metrics.detections import FloatArray, FrameDetections, ObservedLine, PublishedRegion
-from crack_perception.recognition.severity import UNDETERMINED
+from crack_perception.recognition.severity import NO_STRUCTURE, UNDETERMINED
 from crack_perception.vision.regions import OrientedBox
 
 # Prefixes of the diagnostics keys of the fault counters.
@@ -73,6 +73,7 @@ def _region(flat: Detection2D, located: Detection3D | None) -> PublishedRegion:
         np.array([centre.position.x, centre.position.y]), flat.bbox.size_x, flat.bbox.size_y, centre.theta
     )
     hypotheses = [(result.hypothesis.class_id, float(result.hypothesis.score)) for result in flat.results]
+    hypotheses = [(label, score) for label, score in hypotheses if label != NO_STRUCTURE]
     severity = hypotheses[0][0] if hypotheses else UNDETERMINED
     score = _crack_score(hypotheses)
     if located is None or not located.results or not flat.results:

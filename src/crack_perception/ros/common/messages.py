@@ -11,7 +11,7 @@ from vision_msgs.msg import ObjectHypothesis, ObjectHypothesisWithPose
 
 from crack_perception.geometry.poses.pose import Pose
 from crack_perception.geometry.projection import LocatedRegion
-from crack_perception.recognition.severity import UNDETERMINED, Severity, SeverityScale
+from crack_perception.recognition.severity import NO_STRUCTURE, UNDETERMINED, Severity, SeverityScale
 
 
 def pose_message(pose: Pose) -> PoseMessage:
@@ -37,18 +37,32 @@ def ranked_classes(crack_score: float, severity: Severity, scale: SeverityScale)
 
 
 def hypotheses(
-    crack_score: float, severity: Severity, scale: SeverityScale, pose: PoseWithCovariance
+    crack_score: float,
+    severity: Severity,
+    scale: SeverityScale,
+    pose: PoseWithCovariance,
+    no_structure_score: float | None = None,
 ) -> list[ObjectHypothesisWithPose]:
-    """Return the ranked classes as hypotheses that share one pose with covariance."""
+    """Return the ranked classes as hypotheses that share one pose with covariance.
+
+    The last hypothesis is ``NO_STRUCTURE`` where the model gives its score.
+    """
+    ranked = ranked_classes(crack_score, severity, scale)
+    if no_structure_score is not None:
+        ranked.append((NO_STRUCTURE, no_structure_score))
     return [
         ObjectHypothesisWithPose(hypothesis=ObjectHypothesis(class_id=label, score=score), pose=pose)
-        for label, score in ranked_classes(crack_score, severity, scale)
+        for label, score in ranked
     ]
 
 
 def located_hypotheses(
-    crack_score: float, severity: Severity, scale: SeverityScale, location: LocatedRegion
+    crack_score: float,
+    severity: Severity,
+    scale: SeverityScale,
+    location: LocatedRegion,
+    no_structure_score: float | None = None,
 ) -> list[ObjectHypothesisWithPose]:
     """Return the hypotheses of a located region, each with its pose and covariance."""
     pose = PoseWithCovariance(pose=pose_message(location.pose), covariance=location.covariance.ravel())
-    return hypotheses(crack_score, severity, scale, pose)
+    return hypotheses(crack_score, severity, scale, pose, no_structure_score)

@@ -29,7 +29,7 @@ from crack_perception.geometry.line_lifting import LiftedLine
 from crack_perception.geometry.projection import LocatedRegion
 from crack_perception.inspection.analysis import CrackDetection, located
 from crack_perception.recognition.measurement import line_score
-from crack_perception.recognition.severity import UNDETERMINED, SeverityScale
+from crack_perception.recognition.severity import NO_STRUCTURE, UNDETERMINED, SeverityScale
 from crack_perception.ros.common.crack_points import CRACK_POINT, NO_DETECTION, cloud_of
 from crack_perception.ros.common.footprint_points import footprint_rows
 from crack_perception.ros.common.messages import hypotheses, located_hypotheses, pose_message
@@ -66,7 +66,7 @@ def detections_2d(header: Header, detections: Sequence[CrackDetection], scale: S
             x, y, z = detection.patch.point_m.tolist()
             pose.pose.position = Point(x=x, y=y, z=z)
         message = Detection2D(header=header, id=detection_id(header, rank), bbox=bbox)
-        message.results = hypotheses(region.score, detection.severity, scale, pose)
+        message.results = hypotheses(region.score, detection.severity, scale, pose, detection.crack.no_structure_score)
         array.detections.append(message)
     return array
 
@@ -86,14 +86,17 @@ def detections_3d(
         size = Vector3(x=detection.length_m, y=width_mm / 1000.0, z=0.0)
         bbox = BoundingBox3D(center=pose_message(location.pose), size=size)
         message = Detection3D(header=map_header, id=detection_id(header, rank), bbox=bbox)
-        message.results = located_hypotheses(detection.crack.region.score, detection.severity, scale, location)
+        crack = detection.crack
+        message.results = located_hypotheses(
+            crack.region.score, detection.severity, scale, location, crack.no_structure_score
+        )
         array.detections.append(message)
     return array
 
 
-def label_info(header: Header, scale: SeverityScale, threshold: float) -> LabelInfo:
-    """Return the class names in ascending severity, ``undetermined`` last."""
-    names = (*scale.labels, UNDETERMINED)
+def label_info(header: Header, scale: SeverityScale, threshold: float, tells_structure: bool = False) -> LabelInfo:
+    """Return the class names in ascending severity, then ``undetermined``, and ``no_structure`` if the model tells."""
+    names = (*scale.labels, UNDETERMINED, *((NO_STRUCTURE,) if tells_structure else ()))
     classes = [VisionClass(class_id=index, class_name=name) for index, name in enumerate(names)]
     return LabelInfo(header=header, class_map=classes, threshold=threshold)
 

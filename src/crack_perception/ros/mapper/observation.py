@@ -17,6 +17,7 @@ from crack_perception.geometry.poses.checks import too_far_from_origin
 from crack_perception.geometry.poses.pose import Pose
 from crack_perception.mapping.coverage.view import InspectedView
 from crack_perception.mapping.observation import CrackObservation, FrameObservation
+from crack_perception.recognition.severity import NO_STRUCTURE
 from crack_perception.ros.common.crack_points import NO_DETECTION, lacks_lines, rows_of
 from crack_perception.ros.common.footprint_points import FOOTPRINT_POINT
 from crack_perception.ros.common.stamps import stamp_ns
@@ -233,7 +234,8 @@ def _pose(detection: Detection3D) -> Pose:
 
 def _score(detection: Detection3D) -> float:
     """Return the probability that a detection is a crack: the score of its strongest hypothesis."""
-    scores = [result.hypothesis.score for result in detection.results if np.isfinite(result.hypothesis.score)]
+    found = (r.hypothesis for r in detection.results if r.hypothesis.class_id != NO_STRUCTURE)
+    scores = [hypothesis.score for hypothesis in found if np.isfinite(hypothesis.score)]
     return float(np.clip(max(scores, default=0.0), 0.0, 1.0))
 
 

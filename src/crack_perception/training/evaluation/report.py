@@ -60,10 +60,10 @@ def evaluate_model(
         quick: Skip the parts that alter tiles or refit heads.
 
     Returns:
-        ``metrics``, ``visible`` and ``calibration`` (training sources), ``unseen_sources`` (all rows of the other sources),
-        ``crops`` (their crack and background tiles), ``unseen_means`` (of both), ``widths`` (against their masks),
-        ``model``, ``split`` and ``threshold``; unless quick also ``interference``, ``width_detection``, ``severity``
-        (on tiles of the split) and ``left_out_sources``.
+        ``metrics`` and ``calibration`` (training sources), ``visible`` (cracks that readers saw on them),
+        ``unseen_sources`` (all rows of the other sources), ``crops`` (their crack and background tiles),
+        ``unseen_means`` (of both), ``widths`` (against their masks), ``model``, ``split`` and ``threshold``; unless
+        quick also ``interference``, ``width_detection``, ``severity`` (on tiles of the split) and ``left_out_sources``.
 
     Raises:
         UserError: The split is empty, or an image or mask cannot be read.
