@@ -15,6 +15,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from crack_perception.errors import UserError  # noqa: E402
 from crack_perception.recognition.backends.selection import open_backend  # noqa: E402
 from crack_perception.recognition.frame_detector import FrameDetector  # noqa: E402
 from crack_perception.recognition.models import load_model  # noqa: E402
@@ -98,6 +99,27 @@ def test_train_model_small_data_gives_usable_model(settings: TrainSettings, tmp_
     assert scores.crack_score.shape == (2,)
     assert np.isfinite(scores.log_width_px).all()
     assert train_model(settings).graph == trained.graph, "the cache must reproduce the model"
+
+
+def test_train_model_with_other_pictures_tells_structures(settings: TrainSettings, tmp_path: Path) -> None:
+    folder = tmp_path / "others"
+    folder.mkdir()
+    for i in range(8):
+        leaf = np.random.default_rng(i).integers(100, 200, (300, 300, 3)) * [0, 1, 0]
+        cv2.imwrite(str(folder / f"{i}.png"), leaf.astype(np.uint8))
+    told = replace(settings, others=folder, cache=tmp_path / "cache", backbone="mobilenet_v3_small_w050_b4")
+    detector, card = write_and_load(train_model(told), tmp_path / "mine", compact=False)
+    assert detector.model.tells_structure
+    assert set(card["no_structure"]) == {"threshold", "recognised", "mistaken", "auc"}
+    assert card["training"]["other_pictures"] == 8
+    detections = detector.detect(np.full((256, 512, 3), 150, np.uint8))
+    assert detections.scores.no_structure_score is not None
+    assert np.isfinite(detections.scores.no_structure_score).all()
+
+
+def test_train_model_backbone_that_cannot_be_exported_is_refused(settings: TrainSettings) -> None:
+    with pytest.raises(UserError, match="vgg16 cannot be fine-tuned"):
+        train_model(replace(settings, backbone="vgg16"))
 
 
 def test_ablate_repeated_run_skips_finished_variants(

@@ -31,7 +31,7 @@ from crack_perception.training.export.model_graph import (
     tile_model,
 )
 from crack_perception.training.heads.decision import Decision, HeadSettings, fit_decision
-from crack_perception.training.heads.rows import crack_rows, width_rows
+from crack_perception.training.heads.rows import crack_rows, unseen_features, width_rows
 from crack_perception.training.heads.structure import StructureReadout, calibrated_structure
 
 _NAMES = {"mobilenet_v3_small": "MobileNetV3-Small", "efficientnet_lite2": "EfficientNet-Lite2"}
@@ -187,7 +187,7 @@ def fit_heads(
     trunk = network.trunk.eval().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     rounded = FeatureExtractor(feature_model(trunk, TILE_PX, True), settings.cache, settings.threads)
     exact = FeatureExtractor(feature_model(trunk, TILE_PX, False), settings.cache, settings.threads)
-    unseen, seed, widths = np.nonzero(tiles.unseen)[0], settings.seed, settings.drawn_widths
+    seed, widths = settings.seed, settings.drawn_widths
     rows = crack_rows(tiles, rounded, settings.drawn_tiles, seed)
     structure = None
     if network.head.out_features > _NO_STRUCTURE:
@@ -195,7 +195,7 @@ def fit_heads(
         structure = calibrated_structure(weights.astype(np.float64), float(bias), rows)
     decision = fit_decision(
         rows,
-        exact.features("unseen", len(unseen), lambda i: tiles.materials.tiles[unseen[i]]),
+        unseen_features(tiles, exact),
         width_rows(tiles, rounded, widths, False, seed),
         width_rows(tiles, rounded, widths // 3, True, seed),
         seed,

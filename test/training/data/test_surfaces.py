@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -55,3 +56,10 @@ def test_load_surfaces_second_call_uses_cache(tmp_path: Path) -> None:
     for i in range(4):
         np.testing.assert_array_equal(first[i].pixels, second[i].pixels)
         assert first[i].courses == second[i].courses
+
+
+def test_surface_pool_numbers_photographed_surfaces_last(tmp_path: Path) -> None:
+    pool = replace(load_surfaces(3, 64, 0, tmp_path), photographed=np.full((2, 64, 64, 3), 9, np.uint8))
+    assert len(pool) == 5
+    assert (pool[4].pixels == 9).all() and pool[4].courses is None
+    assert not (pool[2].pixels == 9).all()

@@ -43,6 +43,26 @@ def test_draw_crack_hairline_is_visible() -> None:
     assert min(darkest) > 0.1 * 200 * 0.5
 
 
+def test_draw_crack_filled_is_brighter_than_the_surface() -> None:
+    tile = np.full((256, 256, 3), 120, np.uint8)
+    ranges = CrackRanges(width_px=(5.0, 5.0), contrast=(0.3, 0.3), bright_share=1.0)
+    rng = np.random.default_rng(4)
+    for _ in range(5):
+        filled, width_px = draw_crack(tile, rng, ranges)
+        assert filled.min() == 120
+        assert 120 * 1.2 < np.quantile(filled, 0.999) < 120 * 1.7
+        assert width_px == pytest.approx(5.0, rel=0.4)
+
+
+def test_draw_crack_broad_share_gives_broad_cracks() -> None:
+    tile = np.full((256, 256, 3), 200, np.uint8)
+    ranges = CrackRanges(width_px=(1.0, 2.0), broad_share=0.5, broad_px=(20.0, 40.0), width_variation=(0.0, 0.0))
+    rng = np.random.default_rng(4)
+    widths = np.array([draw_crack(tile, rng, ranges)[1] for _ in range(40)])
+    assert 10 <= (widths > 15).sum() <= 30
+    assert ((widths < 2.5) | (widths > 19.0)).all()
+
+
 def test_draw_hard_negative_changes_tile() -> None:
     tile = np.clip(np.random.default_rng(0).normal(150, 4, (128, 128, 3)), 0, 255).astype(np.uint8)
     rng = np.random.default_rng(5)

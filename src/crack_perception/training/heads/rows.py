@@ -45,8 +45,7 @@ def crack_rows(tiles: TrainingTiles, extractor: FeatureExtractor, synthetic_coun
             return np.asarray(materials.tiles[i])
         return materials.view(Sample(i, int(tiles.labels[i])), np.random.default_rng([seed, 5, i]))[0]
 
-    others = materials.others
-    chosen = np.arange(0, len(others), _OTHERS_STEP)
+    others, chosen = materials.others, _chosen_others(tiles)
 
     def other(i: int) -> npt.NDArray[np.uint8]:
         return np.asarray(others.pixels[chosen[i]])
@@ -65,6 +64,24 @@ def crack_rows(tiles: TrainingTiles, extractor: FeatureExtractor, synthetic_coun
         np.concatenate([strata, np.repeat(SYNTHETIC, len(synthetic)), np.repeat(STRATUM, len(chosen))]),
         np.concatenate([tiles.unseen, np.zeros(len(synthetic), bool), others.unseen[chosen]]),
     )
+
+
+def _chosen_others(tiles: TrainingTiles) -> npt.NDArray[np.intp]:
+    """Indices of the tiles of other pictures that are used."""
+    return np.arange(0, len(tiles.materials.others), _OTHERS_STEP)
+
+
+def unseen_features(tiles: TrainingTiles, extractor: FeatureExtractor) -> npt.NDArray[np.float32]:
+    """Compute the features of the unseen rows of :func:`crack_rows`, in their order.
+
+    Args:
+        tiles: All training tiles.
+        extractor: Another extractor than that of the rows, for comparison.
+    """
+    others, chosen = tiles.materials.others, _chosen_others(tiles)
+    pixels = [(tiles.materials.tiles, i) for i in np.nonzero(tiles.unseen)[0]]
+    pixels += [(others.pixels, i) for i in chosen[others.unseen[chosen]]]
+    return extractor.features("unseen", len(pixels), lambda k: np.asarray(pixels[k][0][pixels[k][1]]))
 
 
 def _synthetic_samples(tiles: TrainingTiles, count: int, seed: int) -> list[Sample]:
