@@ -28,6 +28,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="only the images as they are: no interference, no synthetic cracks, no leave-one-source-out heads",
     )
+    parser.add_argument(
+        "--others",
+        type=Path,
+        help="folder of pictures that show no structure: how many of them are reported as cracked",
+    )
     parser.add_argument("--out", type=Path, help="JSON file for all figures")
 
 
@@ -40,13 +45,18 @@ def run(arguments: argparse.Namespace) -> int:
 
     from crack_perception.paths import write_json
     from crack_perception.training.data.manifest import read_manifest
-    from crack_perception.training.evaluation.report import evaluate_model, report_tables
+    from crack_perception.training.evaluation.other_pictures import other_picture_figures, other_picture_table
+    from crack_perception.training.evaluation.report import SEED, evaluate_model, report_tables
 
     detector = open_detector(arguments)
     report = evaluate_model(detector, arguments.data, read_manifest(arguments.data), arguments.split, arguments.quick)
     name, sha256 = detector.model.name, detector.model.sha256
     print(f"model {name} {sha256[:12]}, threshold {detector.threshold:.4f}, split {arguments.split}")
-    for title, table in report_tables(report).items():
+    tables = report_tables(report)
+    if arguments.others:
+        report["other_pictures"] = other_picture_figures(detector, arguments.others, SEED)
+        tables["Pictures that show no structure"] = other_picture_table(report["other_pictures"])
+    for title, table in tables.items():
         print(f"\n{title}:\n\n{table}")
     means, calibration = report["unseen_means"], report["calibration"]
     print("\nMeans over sources not used for training: " + ", ".join(f"{key} {value}" for key, value in means.items()))

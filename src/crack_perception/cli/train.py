@@ -10,6 +10,8 @@ from pathlib import Path
 
 HELP = "train a model on a folder of labelled images: backbone, SVM, widths, export and model card"
 
+DEFAULT_BACKBONE = "mobilenet_v3_small"
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the verb."""
@@ -21,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--cache", type=Path, help="folder for tiles, checkpoints and features; the same folder resumes a run"
     )
-    parser.add_argument("--backbone", default="mobilenet_v3_small", help="network to fine-tune (default: %(default)s)")
+    parser.add_argument("--backbone", default=DEFAULT_BACKBONE, help="network to fine-tune (default: %(default)s)")
     parser.add_argument(
         "--frozen-layers", type=int, default=0, help="first layers of the backbone that keep their initial weights"
     )
@@ -31,7 +33,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--others",
         type=Path,
-        help="folder of pictures that show no structure, which the model learns to tell from structures",
+        help="folder of pictures that show no structure, which the model learns to tell from structures; its "
+        "source.json names title, authors, url and licence for the card",
     )
     parser.add_argument("--epochs", type=int, default=13, help="epochs of the backbone (default: %(default)s)")
     parser.add_argument(
@@ -64,6 +67,10 @@ def run(arguments: argparse.Namespace) -> int:
 
     if min(arguments.epochs, arguments.threads, arguments.passes) < 1 or arguments.seed < 0:
         raise UsageError("--epochs, --passes and --threads must be at least 1, --seed at least 0")
+    if arguments.frozen_layers < 0:
+        raise UsageError("--frozen-layers must not be negative")
+    if arguments.others and (arguments.refit or arguments.student):
+        raise UsageError("--others needs a backbone that is trained", "Give it without --refit and --student")
     if arguments.refit and (arguments.weights or arguments.student):
         raise UsageError("--refit trains no backbone", "Give it without --weights and --student")
     if arguments.teacher and (arguments.weights or not arguments.student):
@@ -101,7 +108,11 @@ def run(arguments: argparse.Namespace) -> int:
     name = arguments.out.resolve().name
     command = (
         f"crack_perception train --data DATA --out models/{name}"
+        + (f" --backbone {arguments.backbone}" if arguments.backbone != DEFAULT_BACKBONE else "")
         + (f" --weights {arguments.weights.name}" if arguments.weights else "")
+        + (f" --frozen-layers {arguments.frozen_layers}" if arguments.frozen_layers else "")
+        + (" --bfloat16" if arguments.bfloat16 else "")
+        + (" --others OTHERS" if arguments.others else "")
         + (f" --student {arguments.student} --passes {arguments.passes}" if arguments.student else "")
         + (f" --teacher {arguments.teacher}" if arguments.teacher else "")
     )

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from crack_perception.recognition.backends.protocol import (
     CELL_THRESHOLDS,
+    NO_STRUCTURE_FROM,
     NO_STRUCTURE_OUTPUT,
     OUTPUT_NAMES,
     InferenceBackend,
@@ -154,7 +155,8 @@ class FrameDetector:
         else:
             regions = build_cell_regions(grid, scores.crack_score, self.threshold, cells, CELL_THRESHOLDS)
         measured = [self._measured(region, scores) for region in regions]
-        no_structure = 0 if scores.no_structure_score is None else int((scores.no_structure_score >= 0.5).sum())
+        told = scores.no_structure_score
+        no_structure = 0 if told is None else int((told >= NO_STRUCTURE_FROM).sum())
         return FrameDetections(grid, looked, scores, measured, second_looks, no_structure)
 
     def _look_again(

@@ -21,6 +21,7 @@ from crack_perception.training.backbones.mobilenet_v3 import MobileNetV3Trunk
 from crack_perception.training.backbones.network import CrackNetwork
 from crack_perception.training.backbones.registry import get_backbone
 from crack_perception.training.backbones.weight_files import load_state
+from crack_perception.training.data.other_pictures import source_of
 from crack_perception.training.data.rows import TILE_PX
 from crack_perception.training.data.training_tiles import TrainingTiles, load_training_tiles
 from crack_perception.training.export.model_graph import (
@@ -216,6 +217,7 @@ def fit_heads(
             **tiles.report(),
             "drawn_svm_examples": settings.drawn_tiles,
             "seed": settings.seed,
+            **({"other_pictures_source": source_of(settings.others)} if settings.others else {}),
             **report,
         },
     )

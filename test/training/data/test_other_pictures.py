@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from crack_perception.errors import UserError
-from crack_perception.training.data.other_pictures import NO_OTHER_PICTURES, load_other_pictures
+from crack_perception.training.data.other_pictures import NO_OTHER_PICTURES, load_other_pictures, source_of
 
 
 def test_load_other_pictures_splits_by_picture(tmp_path: Path) -> None:
@@ -40,3 +40,16 @@ def test_load_other_pictures_empty_folder_is_refused(tmp_path: Path) -> None:
 
 def test_no_other_pictures_are_none() -> None:
     assert len(NO_OTHER_PICTURES) == len(NO_OTHER_PICTURES.learned) == 0
+
+
+def test_source_of_reads_its_file_or_states_unknown(tmp_path: Path) -> None:
+    assert source_of(tmp_path) == {"title": f"Pictures of the folder {tmp_path.name}", "licence": "unknown"}
+    (tmp_path / "source.json").write_text('{"title": "Leaves", "licence": "CC0"}')
+    assert source_of(tmp_path) == {"title": "Leaves", "licence": "CC0"}
+
+
+@pytest.mark.parametrize("text", ["[]", '{"title": 3}', "{"])
+def test_source_of_malformed_file_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "source.json").write_text(text)
+    with pytest.raises(UserError, match=r"source\.json"):
+        source_of(tmp_path)

@@ -10,9 +10,10 @@ import pytest
 
 pytest.importorskip("sklearn")
 
+from crack_perception.recognition.backends.protocol import NO_STRUCTURE_FROM
 from crack_perception.training.data.other_pictures import STRATUM
 from crack_perception.training.heads.decision import CrackRows
-from crack_perception.training.heads.structure import RECOGNISED, calibrated_structure
+from crack_perception.training.heads.structure import calibrated_structure
 
 COUNT = 3000
 
@@ -34,7 +35,7 @@ def test_calibrated_structure_gives_probabilities_at_equal_shares() -> None:
     at = np.array([[0.0, 1, 1, 1], [1.5, 0, 0, 0], [3.0, 0, 0, 0]])
     np.testing.assert_allclose(readout.logit.apply(at), [-4.5, 0.0, 4.5], atol=0.9)
     fresh = rows(1, 3.0)
-    called = readout.logit.apply(fresh.features) >= np.log(RECOGNISED / (1 - RECOGNISED))
+    called = readout.logit.apply(fresh.features) >= np.log(NO_STRUCTURE_FROM / (1 - NO_STRUCTURE_FROM))
     assert called[fresh.strata == STRATUM].mean() == pytest.approx(readout.recognised, abs=0.04)
     assert set(readout.mistaken) == {"a/wall", "b/deck"}
     assert called[fresh.strata == "a/wall"].mean() == pytest.approx(readout.mistaken["a/wall"], abs=0.05)

@@ -22,6 +22,8 @@ CELL_OUTPUT = "cell_score"
 """Output of models that locate cracks inside their tiles."""
 NO_STRUCTURE_OUTPUT = "no_structure_score"
 """Output of models that tell structures from pictures of anything else."""
+NO_STRUCTURE_FROM = 0.5
+"""Score from which a tile counts as one that shows no structure."""
 PARITY = 1e-3
 """Largest accepted difference of an output from ONNX Runtime on a CPU in float32."""
 

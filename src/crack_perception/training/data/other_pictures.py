@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from crack_perception.documents import parse_json
 from crack_perception.errors import UserError
 from crack_perception.training.data.picture_parts import load_parts
 from crack_perception.vision.images.files import PICTURE_SUFFIXES
@@ -21,6 +22,7 @@ from crack_perception.vision.images.files import PICTURE_SUFFIXES
 STRATUM = "other_pictures"
 """Stratum of these tiles, which are in no manifest."""
 _TILES_PER_PICTURE = 8
+_SOURCE_FILE = "source.json"
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,24 @@ class OtherPictures:
 
 NO_OTHER_PICTURES = OtherPictures(np.empty((0, 1, 1, 3), np.uint8), np.empty(0, np.str_), np.empty(0, np.bool_))
 """For a training without such pictures."""
+
+
+def source_of(folder: Path) -> dict[str, str]:
+    """Return title, authors, URL and licence of the pictures of a folder from its ``source.json``.
+
+    Raises:
+        UserError: The file holds no JSON object of texts.
+    """
+    path = folder / _SOURCE_FILE
+    if not path.is_file():
+        return {"title": f"Pictures of the folder {folder.name}", "licence": "unknown"}
+    try:
+        source = parse_json(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: is not readable JSON ({error})", "Write title, authors, url and licence") from error
+    if not isinstance(source, dict) or not all(isinstance(value, str) for value in source.values()):
+        raise UserError(f"{path}: is not an object of texts", "Write title, authors, url and licence")
+    return {"licence": "unknown", **source}
 
 
 def load_other_pictures(folder: Path, size: int, seed: int, cache: Path, validation_share: float) -> OtherPictures:

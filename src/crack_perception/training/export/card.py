@@ -20,6 +20,7 @@ from crack_perception.recognition.models import (
     write_graph,
 )
 from crack_perception.training.data.manifest import REFIT_ENTRY
+from crack_perception.training.data.other_pictures import STRATUM
 from crack_perception.training.data.rows import TILE_PX
 from crack_perception.training.export.card_readme import readme
 from crack_perception.training.heads.decision import HARD_NEGATIVE_PRICE
@@ -119,7 +120,7 @@ def write_model(
             "truth": "cracks of known width rendered on background tiles",
             "on_unseen_photographs": report["rendered_widths"],
         },
-        "sources": sources_of(training["tiles"]),
+        "sources": sources_of(training["tiles"]) | _source_of_others(training),
         "initialisation": trained.initialisation,
         "training": training,
         "svm": report["svm"],
@@ -171,6 +172,11 @@ def sources_of(strata: Iterable[str]) -> dict[str, dict[str, str]]:
     """Return title, authors and licence of the sources that surfaces like ``sdnet2018/wall`` were taken from."""
     names = {_SAME_PHOTOGRAPHS.get(stratum.split("/")[0], stratum.split("/")[0]) for stratum in strata}
     return {source: SOURCES.get(source, {"licence": "unknown"}) for source in sorted(names)}
+
+
+def _source_of_others(training: dict[str, Any]) -> dict[str, dict[str, str]]:
+    source = training.get("other_pictures_source")
+    return {STRATUM: source} if source else {}
 
 
 def add_figures(directory: Path, card: dict[str, Any], report: dict[str, Any]) -> None:

@@ -11,13 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from crack_perception.evaluation.metrics.classification import roc_auc
+from crack_perception.recognition.backends.protocol import NO_STRUCTURE_FROM
 from crack_perception.training.data.other_pictures import STRATUM
 from crack_perception.training.heads.calibration import fit_platt
 from crack_perception.training.heads.compression import LinearReadout
 from crack_perception.training.heads.decision import CrackRows
-
-RECOGNISED = 0.5
-"""Score from which a tile counts as one without a structure."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +36,12 @@ class StructureReadout:
 
     def report(self) -> dict[str, object]:
         """Return the figures for the model card."""
-        return {"recognised": self.recognised, "mistaken": self.mistaken, "auc": self.auc, "threshold": RECOGNISED}
+        return {
+            "recognised": self.recognised,
+            "mistaken": self.mistaken,
+            "auc": self.auc,
+            "threshold": NO_STRUCTURE_FROM,
+        }
 
 
 def calibrated_structure(weights: npt.NDArray[np.float64], bias: float, rows: CrackRows) -> StructureReadout:
@@ -60,7 +63,7 @@ def calibrated_structure(weights: npt.NDArray[np.float64], bias: float, rows: Cr
     count = max(int(is_other.sum()), int((1 - is_other).sum()))
     drawn = np.concatenate([rng.choice(np.nonzero(is_other == value)[0], count) for value in (0, 1)])
     curve = fit_platt(logits[drawn], is_other[drawn])
-    called = curve.probability(logits) >= RECOGNISED
+    called = curve.probability(logits) >= NO_STRUCTURE_FROM
     names = [name for name in np.unique(strata) if name != STRATUM]
     return StructureReadout(
         LinearReadout(weights, bias).scaled(curve.slope, curve.offset),
