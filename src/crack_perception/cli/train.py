@@ -69,8 +69,8 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError("--epochs, --passes and --threads must be at least 1, --seed at least 0")
     if arguments.frozen_layers < 0:
         raise UsageError("--frozen-layers must not be negative")
-    if arguments.others and (arguments.refit or arguments.student):
-        raise UsageError("--others needs a backbone that is trained", "Give it without --refit and --student")
+    if arguments.others and arguments.refit:
+        raise UsageError("--others needs a backbone that is trained", "Give it without --refit")
     if arguments.refit and (arguments.weights or arguments.student):
         raise UsageError("--refit trains no backbone", "Give it without --weights and --student")
     if arguments.teacher and (arguments.weights or not arguments.student):

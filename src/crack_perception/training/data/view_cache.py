@@ -48,12 +48,14 @@ class View:
         label: 1 = crack.
         log_width_px: Natural logarithm of the crack's width in pixels, ``nan`` where unknown.
         group: Index of its photograph, -1 without one.
+        other: True for a picture that shows no structure.
     """
 
     tile: Tile
     label: int
     log_width_px: float
     group: int = -1
+    other: bool = False
 
 
 @dataclass(frozen=True)
@@ -113,6 +115,7 @@ class ViewPlan:
             "labels": (np.uint8, ()),
             "log_widths": (np.float32, ()),
             "groups": (np.int32, ()),
+            "others": (np.uint8, ()),
             "teacher_logits": (np.float32, ()),
             "teacher_log_widths": (np.float32, ()),
             "teacher_features": (np.float16, (self.components,)),
@@ -138,6 +141,7 @@ class ViewCache:
     labels: npt.NDArray[np.uint8]
     log_widths: npt.NDArray[np.float32]
     groups: npt.NDArray[np.int32]
+    others: npt.NDArray[np.uint8]
     teacher_logits: npt.NDArray[np.float32]
     teacher_log_widths: npt.NDArray[np.float32]
     teacher_features: npt.NDArray[np.float16]
@@ -230,6 +234,7 @@ class _Rendering:
             self._arrays["labels"][row] = rendered.label
             self._arrays["log_widths"][row] = rendered.log_width_px
             self._arrays["groups"][row] = rendered.group
+            self._arrays["others"][row] = rendered.other
 
     def _projection(self, features: npt.NDArray[np.float32]) -> Projection:
         """Load the projection from the folder, or fit it on these features and store it."""

@@ -42,6 +42,8 @@ class DistillationSettings:
     temperature: float = 2.0
     """Divisor of both logits in the teacher term."""
     width_share: float = 0.1
+    other_share: float = 0.15
+    """Share of the third head, which tells pictures that show no structure from the others, if the student has it."""
     feature_share: float = 0.5
     adversary_share: float = 0.0
     """Disabled by default, because it reduced accuracy (``docs/ablations.md``)."""
@@ -62,6 +64,7 @@ class DistillationBatch:
         views: ``(B, S, S)`` grey or ``(B, S, S, 3)`` BGR.
         labels: ``(B,)`` float32, 1 = crack.
         log_widths: ``(B,)`` logarithm of the crack width in px, ``nan`` where unknown.
+        others: ``(B,)`` float32, 1 = a picture that shows no structure.
         teacher_logits: ``(B,)`` crack logits of the teacher.
         teacher_log_widths: ``(B,)`` widths predicted by the teacher.
         teacher_features: ``(B, P)`` principal components of the teacher's features.
@@ -70,6 +73,7 @@ class DistillationBatch:
     views: torch.Tensor
     labels: torch.Tensor
     log_widths: torch.Tensor
+    others: torch.Tensor
     teacher_logits: torch.Tensor
     teacher_log_widths: torch.Tensor
     teacher_features: torch.Tensor
@@ -123,13 +127,13 @@ def student_losses(
     """Compute every enabled loss term, multiplied by its share.
 
     Args:
-        outputs: ``(B, 2)`` outputs of the student: crack logit, log width.
+        outputs: ``(B, 2 or 3)`` outputs of the student: crack logit, log width, logit of no structure.
         projected: ``(B, P)`` projected pooled features of the student.
         batch: Labels and teacher outputs.
         settings: Shares of the terms.
         bootstrapping: Whether to mix the student's own prediction into the labels.
     """
-    logits, log_widths = outputs.unbind(dim=1)
+    logits, log_widths = outputs[:, 0], outputs[:, 1]
     losses: Losses = {}
     if settings.label_share:
         losses["label"] = settings.label_share * _label_loss(logits, batch, settings, bootstrapping)
@@ -140,6 +144,10 @@ def student_losses(
     if settings.width_share and known.any():
         width_loss = nn.functional.smooth_l1_loss(log_widths[known], targets[known], beta=0.5)
         losses["width"] = settings.width_share * width_loss
+    if settings.other_share and outputs.shape[1] > 2:
+        wanted = batch.others * (1 - settings.label_smoothing) + settings.label_smoothing / 2
+        other_loss = nn.functional.binary_cross_entropy_with_logits(outputs[:, 2], wanted)
+        losses["other"] = settings.other_share * other_loss
     if settings.feature_share:
         losses["feature"] = settings.feature_share * nn.functional.mse_loss(projected, batch.teacher_features)
     return losses

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from crack_perception.errors import UserError
 from crack_perception.recognition.models import LoadedModel
 from crack_perception.training.backbones.features import FeatureExtractor
 from crack_perception.training.backbones.finetune import validation_line
@@ -68,6 +69,11 @@ def train_student(settings: TrainSettings, student: StudentSettings, model: Load
         UserError: The data, the weights or the teacher cannot be used, or the architecture is unknown.
     """
     table = get_student(student.table)
+    if settings.others and model is not None and not model.tells_structure:
+        raise UserError(
+            f"the model {model.name} does not tell structures from other pictures, so that a student cannot learn it",
+            "Give another teacher, or leave out --others",
+        )
     tiles = training_tiles(settings)
     lineage: dict[str, Any] = {"student": asdict(student)}
     if model is None:
@@ -84,7 +90,7 @@ def train_student(settings: TrainSettings, student: StudentSettings, model: Load
         initialisation = f"random (the teacher is the model {model.name}, {model.sha256[:12]})"
     torch.manual_seed(student.distillation.seed)
     network = distil(
-        StudentNetwork(table),
+        StudentNetwork(table, heads=3 if settings.others else 2),
         views,
         settings.cache / f"student_{student.table}",
         student.distillation,
@@ -115,12 +121,19 @@ def _rendered_views(
     """Render and store the views of several epochs with the outputs of a teacher, which a digest identifies."""
     materials, mixture, seed = tiles.materials, settings.finetune.mixture, settings.seed
     epochs = [
-        epoch_samples(materials.rows, tiles.learned, len(materials.surfaces), mixture, (seed, _FIRST_EPOCH + epoch))
+        epoch_samples(
+            materials.rows,
+            tiles.learned,
+            len(materials.surfaces),
+            mixture,
+            (seed, _FIRST_EPOCH + epoch),
+            materials.others.learned,
+        )
         for epoch in range(student.view_epochs)
     ]
     photographs = {name: i for i, name in enumerate(np.unique(tiles.groups))}
     plan = ViewPlan(
-        f"{digest} {len(materials.rows)} {mixture} {settings.surfaces} {seed}",
+        f"{digest} {len(materials.rows)} {len(materials.others)} {mixture} {settings.surfaces} {seed}",
         tuple(len(epoch) for epoch in epochs),
         student.view_px,
         components=min(_COMPONENTS, sum(len(epoch) for epoch in epochs) // 2),
@@ -130,8 +143,8 @@ def _rendered_views(
         sample = epochs[epoch][place]
         rng = np.random.default_rng([seed, _FIRST_EPOCH + epoch, place])
         picture, log_width_px = materials.view(sample, rng, student.view_px)
-        group = -1 if sample.on_surface else photographs[str(tiles.groups[sample.index])]
-        return View(picture, sample.label, log_width_px, group)
+        group = -1 if sample.on_surface or sample.other else photographs[str(tiles.groups[sample.index])]
+        return View(picture, sample.label, log_width_px, group, sample.other)
 
     return render_views(settings.cache, plan, view, teacher)
 
@@ -148,7 +161,7 @@ def onnx_teacher(network: CrackNetwork, extractor: FeatureExtractor) -> Teacher:
 
     def teacher(tiles: npt.NDArray[np.uint8]) -> TeacherOutputs:
         features = extractor.run(tiles)
-        logits, log_widths = (features @ weight.T + bias).T
+        logits, log_widths = (features @ weight.T + bias).T[:2]
         return TeacherOutputs(logits, log_widths, features)
 
     return teacher

@@ -196,8 +196,8 @@ class StudentNetwork(CrackNetwork):
     Grey and colour tiles give the same features, but grey tiles reduce the time of a training step by a third.
     """
 
-    def __init__(self, table: StudentTable, dropout: float = 0.0) -> None:
-        super().__init__(StudentTrunk(table), dropout)
+    def __init__(self, table: StudentTable, dropout: float = 0.0, heads: int = 2) -> None:
+        super().__init__(StudentTrunk(table), dropout, heads)
         self.table = table
 
     def pooled(self, tiles: torch.Tensor) -> torch.Tensor:

@@ -171,6 +171,7 @@ class _Run:
             columns = (
                 cache.labels,
                 cache.log_widths,
+                cache.others,
                 cache.teacher_logits,
                 cache.teacher_log_widths,
                 cache.teacher_features,
