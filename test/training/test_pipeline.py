@@ -101,13 +101,19 @@ def test_train_model_small_data_gives_usable_model(settings: TrainSettings, tmp_
     assert train_model(settings).graph == trained.graph, "the cache must reproduce the model"
 
 
-def test_train_model_with_other_pictures_tells_structures(settings: TrainSettings, tmp_path: Path) -> None:
-    folder = tmp_path / "others"
-    folder.mkdir()
+@pytest.fixture(scope="module")
+def other_pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("others")
     for i in range(8):
         leaf = np.random.default_rng(i).integers(100, 200, (300, 300, 3)) * [0, 1, 0]
         cv2.imwrite(str(folder / f"{i}.png"), leaf.astype(np.uint8))
-    told = replace(settings, others=folder, cache=tmp_path / "cache", backbone="mobilenet_v3_small_w050_b4")
+    return folder
+
+
+def test_train_model_with_other_pictures_tells_structures(
+    settings: TrainSettings, other_pictures: Path, tmp_path: Path
+) -> None:
+    told = replace(settings, others=other_pictures, cache=tmp_path / "cache", backbone="mobilenet_v3_small_w050_b4")
     detector, card = write_and_load(train_model(told), tmp_path / "mine", compact=False)
     assert detector.model.tells_structure
     assert set(card["no_structure"]) == {"threshold", "recognised", "mistaken", "auc"}
@@ -173,6 +179,22 @@ def test_train_student_of_a_model_trains_no_backbone(settings: TrainSettings, tm
     assert not list((tmp_path / "cache").glob("finetune*"))
     detector, _ = write_and_load(trained, tmp_path / "mine", compact=True)
     assert np.isfinite(detector.detect(np.full((256, 256, 3), 150, np.uint8)).scores.crack_score).all()
+
+
+def test_train_student_with_other_pictures_tells_structures(
+    settings: TrainSettings, other_pictures: Path, tmp_path: Path
+) -> None:
+    told = replace(settings, others=other_pictures, cache=tmp_path / "cache", backbone="mobilenet_v3_small_w050_b4")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            "crack_perception.training.distillation.pipeline.STUDENT_HEAD",
+            HeadSettings(components=16, fourier_counts=(32,)),
+        )
+        trained = train_student(told, STUDENT)
+    detector, card = write_and_load(trained, tmp_path / "mine", compact=True)
+    assert detector.model.tells_structure and card["outputs"]["no_structure_score"]
+    with pytest.raises(UserError, match="nano does not tell structures"):
+        train_student(told, STUDENT, replace(load_model("nano"), tells_structure=False))
 
 
 def test_train_student_small_data_gives_compact_model(settings: TrainSettings, tmp_path: Path) -> None:

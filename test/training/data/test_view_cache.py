@@ -34,7 +34,8 @@ PLAN = ViewPlan("noise", (70, 50), 16, components=3, chunk=48)
 def view(epoch: int, place: int) -> View:
     rng = np.random.default_rng([epoch, place])
     tile = rng.integers(0, 256, (16, 16, 3)).astype(np.uint8)
-    return View(tile, place % 2, float(rng.normal()) if place % 2 else float("nan"), 100 * epoch + place)
+    log_width_px = float(rng.normal()) if place % 2 else float("nan")
+    return View(tile, place % 2, log_width_px, 100 * epoch + place, place % 5 == 0)
 
 
 def teacher(tiles: np.ndarray) -> TeacherOutputs:
@@ -55,6 +56,7 @@ def test_render_views_stores_views_and_teacher_outputs_in_order(tmp_path: Path) 
         expected = view(epoch, place)
         np.testing.assert_array_equal(cache.views[row], cv2.cvtColor(expected.tile, cv2.COLOR_BGR2GRAY))
         assert (cache.labels[row], cache.groups[row]) == (expected.label, expected.group)
+        assert cache.others[row] == expected.other
         np.testing.assert_allclose(cache.log_widths[row], expected.log_width_px, rtol=1e-6)
         output = teacher(expected.tile[None])
         assert cache.teacher_logits[row] == output.logits[0]

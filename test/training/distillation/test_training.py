@@ -61,6 +61,7 @@ def cache() -> ViewCache:
         labels,
         np.full(COUNT, np.nan, np.float32),
         np.arange(COUNT, dtype=np.int32),
+        (np.arange(COUNT) % 4 == 1).astype(np.uint8),
         np.where(labels == 1, 4.0, -4.0).astype(np.float32),
         np.full(COUNT, np.log(5.0), np.float32),
         features.astype(np.float16),
@@ -138,6 +139,7 @@ def teacher_batch(teacher_logits: torch.Tensor) -> DistillationBatch:
         views=torch.zeros(count, 8, 8),
         labels=(torch.arange(count) % 2).float(),
         log_widths=torch.full((count,), torch.nan),
+        others=(torch.arange(count) % 4 == 2).float(),
         teacher_logits=teacher_logits,
         teacher_log_widths=torch.linspace(0.0, 2.0, count),
         teacher_features=torch.ones(count, COMPONENTS),
@@ -154,6 +156,19 @@ def test_student_losses_zero_share_omits_term() -> None:
         doubled = student_losses(outputs, projected, batch, replace(alone, **{name: 2.0}), bootstrapping=False)
         (single,), (double,) = losses.values(), doubled.values()
         assert float(double) == pytest.approx(2 * float(single))
+
+
+def test_student_losses_third_head_learns_no_structure() -> None:
+    batch = teacher_batch(torch.zeros(4))
+    outputs = torch.zeros(4, 3, requires_grad=True)
+    settings = replace(SETTINGS, label_smoothing=0.0, other_share=0.4)
+    losses = student_losses(outputs, torch.zeros(4, COMPONENTS), batch, settings, bootstrapping=False)
+    assert float(losses["other"].detach()) == pytest.approx(0.4 * np.log(2.0))
+    losses["other"].backward()
+    np.testing.assert_allclose(outputs.grad[:, 2].numpy(), [0.05, 0.05, -0.05, 0.05], rtol=1e-5)
+    assert "other" not in student_losses(
+        torch.zeros(4, 2), torch.zeros(4, COMPONENTS), batch, settings, bootstrapping=False
+    )
 
 
 def test_student_losses_student_equals_teacher_has_zero_gradient() -> None:
