@@ -191,13 +191,17 @@ def test_faults_unevaluated_flight_names_the_cause(changes: dict[str, Any], expe
     assert any(expected in fault for fault in faults(demo_report(**changes), strict=False))
 
 
-def test_choice_of_slow_standard_selects_nano() -> None:
-    quick, slow = choice_of(0.05, 10.0), choice_of(0.6, 10.0)
-    assert (quick.name, quick.stretch, slow.name) == ("standard", 1.0, "nano")
-    assert slow.stretch > MAX_STRETCH
-    assert choice_of(0.18, 10.0).name == "standard"
-    assert choice_sentence(slow) == (
-        "standard currently takes 600 ms per frame on this machine, 9 times slower than the flight: "
-        "the faster model nano is used"
+def test_choice_of_takes_the_first_model_that_is_fast_enough() -> None:
+    quick = choice_of([("standard", 0.05), ("medium", 0.02)], 10.0)
+    assert (quick.name, quick.stretch, quick.slower) == ("standard", 1.0, ())
+    assert choice_of([("standard", 0.18), ("medium", 0.02)], 10.0).name == "standard"
+    between = choice_of([("standard", 0.6), ("medium", 0.25), ("nano", 0.2)], 10.0)
+    assert (between.name, between.slower) == ("medium", (("standard", 0.6),))
+    assert between.stretch == pytest.approx(3.75) and between.stretch <= MAX_STRETCH
+    assert choice_sentence(between) == (
+        "standard currently takes 600 ms, medium currently takes 250 ms per frame on this machine: medium is used"
     )
-    assert choice_sentence(quick).startswith("standard currently takes 50 ms per frame on this machine")
+
+
+def test_choice_of_without_a_fast_model_takes_the_last() -> None:
+    assert choice_of([("standard", 3.0), ("nano", 2.0)], 10.0).name == "nano"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from crack_perception.evaluation.replay.input_topics import find_inputs
 from crack_perception.recognition.backends.selection import open_backend
 from crack_perception.recognition.frame_detector import FrameDetector
 from crack_perception.recognition.measurement import RegionMeasurement
+from crack_perception.recognition.model_choice import models_by_accuracy
 from crack_perception.recognition.models import load_model
 from crack_perception.simulation.flight.settings import FlightSettings
 from crack_perception.simulation.flight.simulation import write_flight
@@ -90,12 +91,8 @@ def _read(mark: Path) -> object:
         return None
 
 
-ACCURATE_MODEL = "standard"
-QUICK_MODEL = "nano"
-
 MAX_STRETCH = 4.0
-"""Largest accepted playing time with the accurate model, as a multiple of the flight time; above it, the quick model
-is chosen."""
+"""Largest accepted playing time with a model, as a multiple of the flight time; above it, the next model is tried."""
 
 _FRAMES = 6
 _MEASUREMENT_S = 4.0
@@ -108,18 +105,20 @@ class ModelChoice:
     """Model chosen for the machine, with the reason.
 
     Attributes:
-        name: ``ACCURATE_MODEL`` or ``QUICK_MODEL``.
-        frame_s: Time of the accurate model for a frame of the flight, line measurement included [s].
-        stretch: Expected playing time with the accurate model over the flight time; at least 1.
+        name: Name of the model.
+        frame_s: Its time for a frame of the flight, line measurement included [s].
+        stretch: Expected playing time with it over the flight time; at least 1.
+        slower: More accurate models that are too slow, with the time of each [s].
     """
 
     name: str
     frame_s: float
     stretch: float
+    slower: tuple[tuple[str, float], ...] = ()
 
 
 def choose_model(bag_path: Path, backend: str = "auto") -> ModelChoice:
-    """Time the accurate model on frames of a flight and choose the model.
+    """Time the shipped models on frames of a flight, the most accurate first, and choose the first that is fast enough.
 
     Args:
         bag_path: Bag of the flight.
@@ -132,14 +131,25 @@ def choose_model(bag_path: Path, backend: str = "auto") -> ModelChoice:
         topic = find_inputs(bag, {}).image
         frames = _frames(bag, topic)
         images_hz = topic.count / max(bag.duration_s, 1e-9)
-    frame_s = seconds_per_frame(ACCURATE_MODEL, backend, frames)
-    return choice_of(frame_s, images_hz)
+    times = ((model.name, seconds_per_frame(model.name, backend, frames)) for model in models_by_accuracy())
+    return choice_of(times, images_hz)
 
 
-def choice_of(frame_s: float, images_hz: float) -> ModelChoice:
-    """Choose the model from the frame time of the accurate model and the camera's rate."""
-    stretch = max(1.0, frame_s * images_hz * _REPLAY_OVER_DETECTOR)
-    return ModelChoice(ACCURATE_MODEL if stretch <= MAX_STRETCH else QUICK_MODEL, frame_s, stretch)
+def choice_of(times_s: Iterable[tuple[str, float]], images_hz: float) -> ModelChoice:
+    """Choose the first model that plays a flight at most ``MAX_STRETCH`` times slower than flown; else the last.
+
+    Args:
+        times_s: Names of the models and their times for a frame [s]; no more are taken than needed.
+        images_hz: Rate of the camera.
+    """
+    slower: list[tuple[str, float]] = []
+    for name, frame_s in times_s:
+        stretch = max(1.0, frame_s * images_hz * _REPLAY_OVER_DETECTOR)
+        choice = ModelChoice(name, frame_s, stretch, tuple(slower))
+        if stretch <= MAX_STRETCH:
+            break
+        slower.append((name, frame_s))
+    return choice
 
 
 def seconds_per_frame(model_name: str, backend: str, frames: list[Image]) -> float:
@@ -205,10 +215,9 @@ def machine_sentence(report: Mapping[str, Any]) -> str:
 
 def choice_sentence(choice: ModelChoice) -> str:
     """Describe why a model was chosen."""
-    expected = f"{ACCURATE_MODEL} currently takes {1000.0 * choice.frame_s:.0f} ms per frame on this machine"
-    if choice.name == ACCURATE_MODEL:
-        return f"{expected}: it is used"
-    return f"{expected}, {choice.stretch:.0f} times slower than the flight: the faster model {choice.name} is used"
+    times = [*choice.slower, (choice.name, choice.frame_s)]
+    took = ", ".join(f"{name} currently takes {1000.0 * frame_s:.0f} ms" for name, frame_s in times)
+    return f"{took} per frame on this machine: {choice.name} is used"
 
 
 def faults(report: Mapping[str, Any], strict: bool) -> list[str]:
