@@ -109,9 +109,9 @@ INTRODUCTION = """\
 All names are relative or private and can be remapped; `qos_overrides` parameters are on for images and results.
 
 The hypotheses of a detection are sorted by score. The first is the verdict: a severity class with the probability that
-the region is a crack of that class, or `undetermined` with the probability that it is a crack at all. Models that
-tell structures from other pictures add a last hypothesis, `no_structure`, with the probability that the region shows a
-plant, a vehicle or the sky instead; the diagnostics count such tiles of all frames (`tiles_no_structure`).
+the region is a crack of that class, or `undetermined` with the probability that it is a crack at all. Models that tell
+structures from other pictures add a last hypothesis, `no_structure`: the probability that the region shows a plant, a
+vehicle or the sky instead. The diagnostics count the tiles of all frames that do (`tiles_no_structure`).
 
 Both nodes are lifecycle nodes: configure loads and warms up the model (on failure the reason is in the log and in the
 diagnostics), activate subscribes, deactivate stops, cleanup frees. `autostart: true` does the first two without a

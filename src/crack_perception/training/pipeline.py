@@ -93,23 +93,23 @@ class TrainedModel:
         graph: ONNX graph from uint8 tiles to the four outputs.
         channels: Channels of the tiles that the graph expects.
         decision: Head, threshold and their validation figures.
-        structure: Readout of the fifth output and its validation figures; None for a model without it.
         backbone: Description of the trunk.
         initialisation: Origin of the initial weights.
         parameters: Number of parameters of trunk and head.
         macs_per_tile: Multiply-accumulate operations per tile.
         training_report: Data and settings of the training, as plain data.
+        structure: Readout of the fifth output and its validation figures; None for a model without it.
     """
 
     graph: bytes
     channels: int
     decision: Decision
-    structure: StructureReadout | None
     backbone: str
     initialisation: str
     parameters: int
     macs_per_tile: int
     training_report: dict[str, Any]
+    structure: StructureReadout | None = None
 
 
 def train_model(settings: TrainSettings) -> TrainedModel:

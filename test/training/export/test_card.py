@@ -23,8 +23,10 @@ from crack_perception.training.backbones.mobilenet_v3 import SMALL_BLOCKS, Mobil
 from crack_perception.training.data.rows import TILE_PX  # noqa: E402
 from crack_perception.training.export.card import add_figures, write_model  # noqa: E402
 from crack_perception.training.export.model_graph import tile_model  # noqa: E402
+from crack_perception.training.heads.compression import LinearReadout  # noqa: E402
 from crack_perception.training.heads.decision import Decision  # noqa: E402
 from crack_perception.training.heads.head import TileHead  # noqa: E402
+from crack_perception.training.heads.structure import StructureReadout  # noqa: E402
 from crack_perception.training.pipeline import TrainedModel  # noqa: E402
 
 FIGURES = {
@@ -124,6 +126,21 @@ def test_add_figures_readme_states_metrics_and_licences(tmp_path: Path, trained:
         "0.040 pooled",
     ):
         assert words in readme
+
+
+def test_write_model_that_tells_structures_is_stated(tmp_path: Path, trained: TrainedModel) -> None:
+    readout = StructureReadout(
+        LinearReadout(np.zeros(48), 0.0), 0.987, {"metu/wall": 0.0, "sdnet2018/deck": 0.02}, 0.99
+    )
+    training = {**trained.training_report, "other_pictures_source": {"title": "Leaves", "licence": "CC0"}}
+    card = write_model(tmp_path, replace(trained, structure=readout, training_report=training), "mine", "train ...")
+    assert card["no_structure"]["recognised"] == 0.987
+    assert card["outputs"]["no_structure_score"].startswith("float32 (N,)")
+    assert card["sources"]["other_pictures"] == {"title": "Leaves", "licence": "CC0"}
+    add_figures(tmp_path, card, quick_report())
+    written = " ".join((tmp_path / "README.md").read_text(encoding="utf-8").split())
+    assert "98.7% of the tiles of validation pictures" in written and "at most 2.0%" in written
+    assert "(sdnet2018/deck)." in written and "* Leaves. CC0." in written
 
 
 def test_write_model_compact_loads_and_is_stated(tmp_path: Path, trained: TrainedModel) -> None:

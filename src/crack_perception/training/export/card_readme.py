@@ -8,7 +8,7 @@ from __future__ import annotations
 import textwrap
 from typing import Any
 
-from crack_perception.recognition.models import COMPACT_GRAPH_NAME
+from crack_perception.recognition.models import COMPACT_GRAPH_NAME, NO_STRUCTURE_ENTRY
 from crack_perception.training.evaluation.figures import cell, markdown_table
 from crack_perception.training.evaluation.report import report_tables
 
@@ -39,6 +39,7 @@ def readme(card: dict[str, Any], report: dict[str, Any]) -> str:
         tiles=sum(sum(counts.values()) for counts in card["training"]["tiles"].values()),
         photographs=card["training"]["photographs"],
         validation=card["training"]["validation_photographs"],
+        no_structure=_no_structure_words(card),
         width=_width_words(card["severity"]["on_unseen_photographs"]),
         command=card["command"],
     )
@@ -105,6 +106,21 @@ def _source_line(source: dict[str, str]) -> str:
     return "* " + " ".join(f"{part.rstrip('.')}." for part in parts if part)
 
 
+def _no_structure_words(card: dict[str, Any]) -> str:
+    """Describe the fifth output, if the model has it, with its figures on validation pictures."""
+    figures = card.get(NO_STRUCTURE_ENTRY)
+    if figures is None:
+        return ""
+    source, most = max(figures["mistaken"].items(), key=lambda item: item[1])
+    words = (
+        "* `no_structure_score`, the probability that the tile shows no structure, but a plant or a vehicle;"
+        f" from {figures['threshold']:g} on, {figures['recognised']:.1%} of the tiles of validation pictures that show"
+        f" none are recognised, and at most {most:.1%} of the validation tiles of a source and surface are taken for"
+        f" one ({source})"
+    )
+    return ";\n" + textwrap.fill(words, _LINE_LENGTH, subsequent_indent="  ")
+
+
 def _compression_table(steps: list[dict[str, Any]]) -> str:
     head = ("step", "head, bytes", "mean F1", "mean AUC", "agreement with exact SVM")
     keys = ("mean_f1", "mean_auc", "agreement")
@@ -132,7 +148,7 @@ Input tiles are {tile}. The outputs for each tile are
 * `crack_score`, the calibrated probability of a crack; a tile counts as cracked from {threshold} on, for all sources;
 * `wide_score`, the probability that the crack is wider than {edge_px:g} px;
 * `log_width_px` and `log_width_sigma`, the natural logarithm of the mean crack width in pixels and its standard
-  deviation.
+  deviation{no_structure}.
 
 Pooled features (mean, standard deviation and maximum of the last feature map) are standardised, projected onto
 {components} principal components and mapped to {fourier} random Fourier features. All heads are linear in these.
