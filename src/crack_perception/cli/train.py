@@ -114,7 +114,7 @@ def run(arguments: argparse.Namespace) -> int:
         + (" --bfloat16" if arguments.bfloat16 else "")
         + (" --others OTHERS" if arguments.others else "")
         + (f" --student {arguments.student} --passes {arguments.passes}" if arguments.student else "")
-        + (f" --teacher {arguments.teacher}" if arguments.teacher else "")
+        + (f" --teacher {Path(arguments.teacher).name}" if arguments.teacher else "")
     )
     if arguments.refit:
         before = load_model(arguments.refit)

@@ -27,6 +27,12 @@ SURFACES = "cc0_surfaces"
 """Source of pictures that show one intact surface all over."""
 NO_STRUCTURE = "other"
 """Surface of rows that show no building material (soil, wood, sheet metal): no cracks are rendered on them."""
+NATURAL_PREVALENCE = {
+    "sdnet2018/wall": 3851 / 18138,
+    "sdnet2018/deck": 2025 / 13620,
+    "sdnet2018/pavement": 2608 / 24334,
+}
+"""Share of cracked tiles among all tiles of the photographs (Dorafshan, Thomas & Maguire 2018, table 1)."""
 _REQUIRED_COLUMNS = ("path", "source", "split", "label", "role", "surface", "group_id")
 
 

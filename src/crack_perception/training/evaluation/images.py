@@ -29,7 +29,7 @@ from crack_perception.evaluation.metrics.classification import (
     roc_auc,
 )
 from crack_perception.recognition.frame_detector import FrameDetector
-from crack_perception.training.data.manifest import LABELS, WHOLE_PHOTOGRAPHS, Row
+from crack_perception.training.data.manifest import LABELS, NATURAL_PREVALENCE, WHOLE_PHOTOGRAPHS, Row
 from crack_perception.training.evaluation.figures import interval, markdown_table, number, share
 from crack_perception.training.evaluation.severity import width_errors
 from crack_perception.vision.images.files import read_picture
@@ -38,13 +38,6 @@ MASK_BIAS_PX = 1.0
 """Bias of the widths in the manifest, which a distance transform measured on masks of thin cracks."""
 _MIN_MASK_WIDTH_PX = 0.5
 _CALIBRATION_BINS = 10
-
-NATURAL_PREVALENCE = {
-    "sdnet2018/wall": 3851 / 18138,
-    "sdnet2018/deck": 2025 / 13620,
-    "sdnet2018/pavement": 2608 / 24334,
-}
-"""Share of cracked tiles among all tiles of the photographs (Dorafshan, Thomas & Maguire 2018, table 1)."""
 
 
 @dataclass(frozen=True)

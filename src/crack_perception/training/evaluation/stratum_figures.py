@@ -9,7 +9,7 @@ crack is reported.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ import numpy.typing as npt
 from crack_perception.evaluation.metrics.classification import (
     false_alarm_rate,
     grouped_bootstrap_interval,
+    negative_weight_at,
     precision_recall_f1,
     roc_auc,
 )
@@ -41,9 +42,23 @@ def mixed_strata(labels: Labels, strata: Strata) -> Iterator[npt.NDArray[np.bool
             yield here
 
 
-def mean_f1(labels: Labels, called: Called, strata: Strata) -> float:
-    """Compute the mean F1 of the crack class over the strata with both classes; ``nan`` without such a stratum."""
-    return _mean(precision_recall_f1(labels[here], called[here])[2] for here in mixed_strata(labels, strata))
+def mean_f1(labels: Labels, called: Called, strata: Strata, prevalence: Mapping[str, float] | None = None) -> float:
+    """Compute the mean F1 of the crack class over the strata with both classes; ``nan`` without such a stratum.
+
+    Args:
+        labels: ``(N,)`` 0/1.
+        called: ``(N,)`` True where a crack is reported.
+        strata: ``(N,)``.
+        prevalence: Share of cracked tiles that a stratum is reweighted to; its own where none is given.
+    """
+    known = prevalence or {}
+
+    def f1(here: npt.NDArray[np.bool_]) -> float:
+        share = known.get(str(strata[here][0]))
+        weight = 1.0 if share is None else negative_weight_at(labels[here], share)
+        return precision_recall_f1(labels[here], called[here], weight)[2]
+
+    return _mean(f1(here) for here in mixed_strata(labels, strata))
 
 
 def mean_auc(labels: Labels, scores: Array, strata: Strata) -> float:

@@ -23,8 +23,8 @@ from crack_perception.training.data.manifest import REFIT_ENTRY
 from crack_perception.training.data.other_pictures import STRATUM
 from crack_perception.training.data.rows import TILE_PX
 from crack_perception.training.export.card_readme import readme
-from crack_perception.training.heads.decision import HARD_NEGATIVE_PRICE
 from crack_perception.training.heads.severity import EDGE_PX
+from crack_perception.training.heads.svm import F1_TOLERANCE
 from crack_perception.training.pipeline import TrainedModel
 from crack_perception.training.refit import RefittedModel
 from crack_perception.vision.tiling import COLOUR, GREY
@@ -129,8 +129,9 @@ def write_model(
         "validation": report["out_of_fold"],
         "compression": report["compression"],
         "threshold_rule": (
-            f"highest mean F1 over sources minus {HARD_NEGATIVE_PRICE:g} times the false-alarm rate on hard negatives, "
-            "from out-of-fold scores on photographs that the backbone was not trained on"
+            f"lowest threshold within {F1_TOLERANCE:g} of the highest mean F1 over sources, at the share of cracked "
+            "tiles in whole photographs where it is known, from out-of-fold scores on photographs that the backbone "
+            "was not trained on"
         ),
         "command": command,
         "seed": training["seed"],

@@ -15,7 +15,6 @@ import numpy.typing as npt
 from sklearn.svm import SVC
 
 from crack_perception.evaluation.metrics.classification import precision_recall_f1, roc_auc
-from crack_perception.training.data.manifest import HARD_NEGATIVES
 from crack_perception.training.data.photograph_folds import seen_rows
 from crack_perception.training.heads.calibration import LogisticCurve, fit_rising_platt
 from crack_perception.training.heads.compression import (
@@ -43,8 +42,6 @@ _LOGGER = logging.getLogger(__name__)
 
 LEAST_AGREEMENT = 0.985
 MOST_AUC_LOSS = 0.002
-HARD_NEGATIVE_PRICE = 0.5
-"""Loss of F1 accepted to remove all false alarms on hard negatives: 2 % of false alarms weigh as much as 1 % of F1."""
 
 
 @dataclass(frozen=True)
@@ -133,8 +130,7 @@ def fit_decision(
     scores = out_of_fold_scores(data, settings, None, seed)
     labels, strata = data.labels[data.unseen], data.strata[data.unseen]
     curve = fit_rising_platt(scores, labels)
-    hard = [name for name in np.unique(strata) if name.startswith(HARD_NEGATIVES)]
-    threshold = choose_threshold(curve.probability(scores), labels, strata, hard, HARD_NEGATIVE_PRICE)
+    threshold = choose_threshold(curve.probability(scores), labels, strata)
     evaluator = _Evaluator(data, curve, threshold)
 
     _LOGGER.info("Chose threshold %.3f; approximating the SVM by Fourier features", threshold)

@@ -19,9 +19,7 @@ import numpy.typing as npt
 from crack_perception.errors import UserError
 from crack_perception.evaluation.metrics.classification import precision_recall_f1
 from crack_perception.training.adaptation.refit import BIAS_SIGMA, group_folds, minimise, sigmoid
-from crack_perception.training.data.manifest import HARD_NEGATIVES
 from crack_perception.training.heads.compression import LinearReadout
-from crack_perception.training.heads.decision import HARD_NEGATIVE_PRICE
 from crack_perception.training.heads.svm import choose_threshold
 
 Array = npt.NDArray[np.float64]
@@ -122,25 +120,21 @@ def refit_readout(rows: RefitRows, old: LinearReadout, threshold: float) -> Refi
 
 
 def _threshold(rows: RefitRows, partitions: list[Array]) -> float:
-    """Apply the rule of a training to the evaluated rows of the strata with both classes and of the hard negatives.
+    """Apply the rule of a training to the evaluated rows of the strata with both classes.
 
-    Hard negatives are few, so that one partition into folds moves the threshold by up to 0.8 in its logit; therefore
-    the scores ``(N,)`` of several partitions are used together.
+    One partition into folds moves the threshold; therefore the scores ``(N,)`` of several partitions are used together.
     """
     strata = [str(name) for name in np.unique(rows.strata[rows.evaluated])]
-    hard = [name for name in strata if name.startswith(HARD_NEGATIVES)]
     both = [
         name
         for name in strata
         if np.bincount(rows.labels[rows.evaluated & (rows.strata == name)], minlength=2).min() >= LEAST_OF_CLASS
     ]
-    here = rows.evaluated & np.isin(rows.strata, [*both, *hard])
+    here = rows.evaluated & np.isin(rows.strata, both)
     return choose_threshold(
         np.concatenate([scores[here] for scores in partitions]),
         np.tile(rows.labels[here], len(partitions)),
         np.tile(rows.strata[here], len(partitions)),
-        hard,
-        HARD_NEGATIVE_PRICE,
     )
 
 

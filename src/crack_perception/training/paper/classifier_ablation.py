@@ -13,12 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from crack_perception.evaluation.metrics.classification import expected_calibration_error
-from crack_perception.training.data.manifest import HARD_NEGATIVES
 from crack_perception.training.data.photograph_folds import FOLDS, seen_rows
 from crack_perception.training.evaluation.stratum_figures import Called, LabelledRows
 from crack_perception.training.heads.adaptive_search import adaptive_search
 from crack_perception.training.heads.calibration import CALIBRATIONS, calibration_losses, log_loss
-from crack_perception.training.heads.decision import HARD_NEGATIVE_PRICE, CrackRows
+from crack_perception.training.heads.decision import CrackRows
 from crack_perception.training.heads.forest import grow_forest, most_important_inputs
 from crack_perception.training.heads.forest_pruning import PriceFigures, chosen_price, pruning_figures
 from crack_perception.training.heads.svm import (
@@ -157,8 +156,7 @@ def _at(prices: list[PriceFigures], price: float) -> PriceFigures:
 
 def _forest_threshold(figures: PriceFigures, fitting: CrackRows) -> float:
     labels, strata = fitting.labels[fitting.unseen], fitting.strata[fitting.unseen]
-    hard = [name for name in np.unique(strata) if name.startswith(HARD_NEGATIVES)]
-    return choose_threshold(figures.probabilities, labels, strata, hard, HARD_NEGATIVE_PRICE)
+    return choose_threshold(figures.probabilities, labels, strata)
 
 
 def _calibration(fitting: CrackRows, test: CrackRows, settings: SvmSettings, seed: int) -> list[dict[str, Any]]:

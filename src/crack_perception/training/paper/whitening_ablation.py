@@ -13,11 +13,10 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.svm import SVC
 
-from crack_perception.training.data.manifest import HARD_NEGATIVES
 from crack_perception.training.data.photograph_folds import photograph_folds
 from crack_perception.training.evaluation.stratum_figures import LabelledRows, mean_auc
 from crack_perception.training.heads.calibration import fit_platt
-from crack_perception.training.heads.decision import HARD_NEGATIVE_PRICE, CrackRows
+from crack_perception.training.heads.decision import CrackRows
 from crack_perception.training.heads.rbf_machine import rbf_kernel
 from crack_perception.training.heads.svm import choose_threshold
 from crack_perception.training.heads.whitening import Projection, fit_pca, fit_standardise, fit_zca
@@ -123,8 +122,7 @@ def operating_threshold(decisions: Array, train: CrackRows) -> float:
     """Choose the decision threshold by the rule of shipped models, from out-of-fold decisions of the unseen rows."""
     labels, strata = train.labels[train.unseen], train.strata[train.unseen]
     curve = fit_platt(decisions, labels)
-    hard = [name for name in np.unique(strata) if name.startswith(HARD_NEGATIVES)]
-    return curve.decision_at(choose_threshold(curve.probability(decisions), labels, strata, hard, HARD_NEGATIVE_PRICE))
+    return curve.decision_at(choose_threshold(curve.probability(decisions), labels, strata))
 
 
 def _precomputed() -> SVC:
