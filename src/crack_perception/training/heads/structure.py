@@ -17,6 +17,8 @@ from crack_perception.training.heads.calibration import fit_platt
 from crack_perception.training.heads.compression import LinearReadout
 from crack_perception.training.heads.decision import CrackRows
 
+_LEAST_TILES = 20
+
 
 @dataclass(frozen=True)
 class StructureReadout:
@@ -25,7 +27,8 @@ class StructureReadout:
     Attributes:
         logit: Readout of features ``(N, F)``.
         recognised: Share of the tiles of other pictures that are recognised.
-        mistaken: Largest share of the tiles of a source and surface that are taken for something else.
+        mistaken: Share of the tiles of a source and surface that are taken for something else, by name; without those
+            that have too few tiles for a share.
         auc: Area under the ROC curve.
     """
 
@@ -64,10 +67,10 @@ def calibrated_structure(weights: npt.NDArray[np.float64], bias: float, rows: Cr
     drawn = np.concatenate([rng.choice(np.nonzero(is_other == value)[0], count) for value in (0, 1)])
     curve = fit_platt(logits[drawn], is_other[drawn])
     called = curve.probability(logits) >= NO_STRUCTURE_FROM
-    names = [name for name in np.unique(strata) if name != STRATUM]
+    names = [name for name, n in zip(*np.unique(strata, return_counts=True), strict=True) if n >= _LEAST_TILES]
     return StructureReadout(
         LinearReadout(weights, bias).scaled(curve.slope, curve.offset),
         round(float(called[is_other == 1].mean()), 4),
-        {str(name): round(float(called[strata == name].mean()), 4) for name in names},
+        {str(name): round(float(called[strata == name].mean()), 4) for name in names if name != STRATUM},
         round(roc_auc(is_other, logits), 4),
     )
