@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Figures on tiles whose cracks people can see."""
+"""Figures on tiles whose cracks are visible."""
 
 from __future__ import annotations
 

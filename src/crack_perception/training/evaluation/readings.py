@@ -1,11 +1,12 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Figures on tiles whose cracks people can see, beside those on the labels of the source.
+"""Figures on tiles whose cracks are visible, beside those on the labels of the source.
 
 Many tiles of SDNET2018 that are labelled as cracked show no crack to the eye. Two readers judged all cracked tiles of
 its test split, the intact tiles that a shipped model reported, and 60 further intact ones, in random order, with raised
-contrast, and without labels and scores (``readings.csv``). They agree on 88 % of the 685 tiles (Cohen's kappa 0.78).
+contrast, and without labels and scores (``readings.csv``). The readers are two independent runs of a general
+vision-language model, not inspectors. They agree on 88 % of the 685 tiles (Cohen's kappa 0.78).
 """
 
 from __future__ import annotations

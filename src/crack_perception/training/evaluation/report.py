@@ -118,7 +118,7 @@ def report_tables(report: dict[str, Any]) -> dict[str, str]:
     """Format every part of the result of :func:`evaluate_model` as a Markdown table, by title."""
     tables = {
         "Training sources": metrics_table(report["metrics"]),
-        **({"Cracks that people see": visible_table(report["visible"])} if report.get("visible") else {}),
+        **({"Cracks that readers see": visible_table(report["visible"])} if report.get("visible") else {}),
         "Training sources at other shares of cracked tiles": prevalence_table(report["metrics"]),
         "Sources outside the training": metrics_table(report["unseen_sources"]),
         "Crack and background tiles of these sources": crop_table(report["crops"]),

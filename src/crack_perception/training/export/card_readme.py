@@ -46,11 +46,11 @@ def readme(card: dict[str, Any], report: dict[str, Any]) -> str:
 
 
 _NOTES = {
-    "Cracks that people see": (
-        "Two readers judged the tiles of SDNET2018 that are labelled as cracked, those labelled intact that a model\n"
-        "reported, and 60 others, without labels and scores. `visible`: labelled as cracked, and both see a crack;\n"
-        "`not visible`: neither does. F1 counts as cracked what both see, and leaves out the doubtful and the not\n"
-        "visible tiles.\n\n"
+    "Cracks that readers see": (
+        "Two readers (independent runs of a general vision-language model) judged the tiles of SDNET2018 that are\n"
+        "labelled as cracked, those labelled intact that a model reported, and 60 others, without labels and scores.\n"
+        "`visible`: labelled as cracked, and both see a crack; `not visible`: neither does. F1 counts as cracked what\n"
+        "both see, and leaves out the doubtful and the not visible tiles.\n\n"
     ),
     "Sources outside the training": (
         "All images of these sources. Most of them are cracked, therefore use the recall. `other_defect` (such as\n"
