@@ -131,6 +131,7 @@ def test_score_lasting_shortage_is_reported_with_a_remedy(model: LoadedModel) ->
         "tiles_processed": "40",
         "tiles_skipped": "200",
         "tiles_second_look": "0",
+        "tiles_no_structure": "0",
         "tile_coverage": "0.167",
     }
 

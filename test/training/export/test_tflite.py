@@ -20,7 +20,7 @@ from tiny_model import write_tiny_model  # noqa: E402
 from crack_perception.cli.main import main  # noqa: E402
 from crack_perception.errors import UserError  # noqa: E402
 from crack_perception.recognition.backends.onnxruntime import OnnxRuntimeBackend  # noqa: E402
-from crack_perception.recognition.backends.protocol import OUTPUT_NAMES  # noqa: E402
+from crack_perception.recognition.backends.protocol import output_sizes  # noqa: E402
 from crack_perception.recognition.models import LoadedModel, load_model, shipped_models  # noqa: E402
 from crack_perception.training.backbones.mobilenet_v3 import Block  # noqa: E402
 from crack_perception.training.backbones.network import CrackNetwork  # noqa: E402
@@ -48,8 +48,8 @@ def test_graph_module_shipped_model_matches_onnxruntime(name: str) -> None:
     tiles[1, :, 100:104] //= 4
     expected = OnnxRuntimeBackend(model, threads=1).run(tiles)
     results = compute(model.graph, tiles)
-    assert set(results) == set(OUTPUT_NAMES)
-    for output in OUTPUT_NAMES:
+    assert set(results) == set(output_sizes(model))
+    for output in output_sizes(model):
         np.testing.assert_allclose(results[output], getattr(expected, output), atol=1e-4, err_msg=output)
 
 
@@ -111,6 +111,6 @@ def test_export_shipped_model_matches_onnxruntime(
     runner = interpreter.get_signature_runner()
     results = [runner(tiles=tile[None]) for tile in tiles]
     expected = OnnxRuntimeBackend(model, threads=1).run(tiles)
-    for output in OUTPUT_NAMES:
+    for output in output_sizes(model):
         values = np.concatenate([result[output] for result in results])
         np.testing.assert_allclose(values, getattr(expected, output), atol=1e-4, err_msg=output)
