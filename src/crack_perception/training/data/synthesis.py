@@ -69,7 +69,8 @@ def draw_crack(
         The new tile, and the mean width of the crack inside it in pixels.
     """
     size = tile.shape[0]
-    broad = rng.random() < ranges.broad_share
+    # A share of 0 takes no random number, so that the cracks of earlier evaluations stay the same.
+    broad = ranges.broad_share > 0 and rng.random() < ranges.broad_share
     width_px = float(np.exp(rng.uniform(*np.log(ranges.broad_px if broad else ranges.width_px))))
     least_signal = max(ranges.least_signal, _texture_contrast(tile))
     least_contrast = min(max(ranges.contrast[0], least_signal / min(width_px, 1.0)), ranges.contrast[1])
@@ -82,7 +83,7 @@ def draw_crack(
     inside = ((polyline >= 0) & (polyline <= size - 1)).all(axis=1)
     mean_width_px = float(widths[inside].mean()) if inside.any() else width_px
     coverage = crack_coverage((size, size), polyline, widths)
-    if rng.random() < ranges.bright_share:
+    if ranges.bright_share > 0 and rng.random() < ranges.bright_share:
         return _fill(tile, coverage, contrast, rng), mean_width_px
     if rng.random() < _LIT_EDGE_PROBABILITY:
         tile = _light_edge(tile, coverage, width_px, rng)
