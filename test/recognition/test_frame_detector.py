@@ -272,8 +272,8 @@ def test_detect_model_with_cells_region_is_its_cells(tmp_path: Path) -> None:
     assert crack.width_px == whole.width_px
 
 
-def test_detect_model_that_tells_structures_counts_tiles_without_one(tmp_path: Path) -> None:
-    telling = load_model(str(write_tiny_model(tmp_path / "telling", tells_structure=True)))
+def test_detect_model_that_has_structure_scores_counts_tiles_without_one(tmp_path: Path) -> None:
+    telling = load_model(str(write_tiny_model(tmp_path / "telling", has_structure_score=True)))
     frame = wall(4 * TILE_PX, 2 * TILE_PX, (10, 10))
     frame[5, TILE_PX + 5] = frame[TILE_PX + 5, 5] = 255
     detections = FrameDetector(telling, open_backend("auto", telling, 1)).detect(frame)

@@ -31,7 +31,7 @@ def write_tiny_model(
     name: str = "tiny",
     channels: int = 3,
     cells_per_side: int = 0,
-    tells_structure: bool = False,
+    has_structure_score: bool = False,
 ) -> Path:
     """Write ``model.onnx`` and ``card.json`` into a new folder and return it."""
     directory.mkdir(parents=True, exist_ok=True)
@@ -63,7 +63,7 @@ def write_tiny_model(
             helper.make_node("Add", ["zeros", "log_two"], ["log_width_px"]),
             helper.make_node("Add", ["zeros", "spread"], ["log_width_sigma"]),
             *(cell_nodes if cells_per_side else ()),
-            *(structure_nodes if tells_structure else ()),
+            *(structure_nodes if has_structure_score else ()),
         ],
         name,
         [helper.make_tensor_value_info("tiles", TensorProto.UINT8, ["N", tile_px, tile_px, channels])],
@@ -71,7 +71,7 @@ def write_tiny_model(
             helper.make_tensor_value_info(output, TensorProto.FLOAT, ["N"])
             for output in (
                 *("crack_score", "wide_score", "log_width_px", "log_width_sigma"),
-                *(("no_structure_score",) if tells_structure else ()),
+                *(("no_structure_score",) if has_structure_score else ()),
             )
         ]
         + [cell_output] * bool(cells_per_side),
@@ -85,7 +85,7 @@ def write_tiny_model(
                     "zero": 0.0,
                     "log_two": np.log(2.0),
                     "spread": 0.1,
-                    **({"glare": 230.0} if tells_structure else {}),
+                    **({"glare": 230.0} if has_structure_score else {}),
                 }.items()
             ),
         ],
@@ -102,7 +102,7 @@ def write_tiny_model(
         "threshold": 0.5,
         "severity": {"edge_px": 3.0},
         **({"cells": {"per_side": cells_per_side}} if cells_per_side else {}),
-        **({"no_structure": {"threshold": 0.5}} if tells_structure else {}),
+        **({"no_structure": {"threshold": 0.5}} if has_structure_score else {}),
     }
     (directory / "card.json").write_text(json.dumps(card), encoding="utf-8")
     return directory

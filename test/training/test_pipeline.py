@@ -110,12 +110,12 @@ def other_pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_train_model_with_other_pictures_tells_structures(
+def test_train_model_with_other_pictures_has_structure_scores(
     settings: TrainSettings, other_pictures: Path, tmp_path: Path
 ) -> None:
     told = replace(settings, others=other_pictures, cache=tmp_path / "cache", backbone="mobilenet_v3_small_w050_b4")
     detector, card = write_and_load(train_model(told), tmp_path / "mine", compact=False)
-    assert detector.model.tells_structure
+    assert detector.model.has_structure_score
     assert set(card["no_structure"]) == {"threshold", "recognised", "mistaken", "auc"}
     assert card["training"]["other_pictures"] == 8
     detections = detector.detect(np.full((256, 512, 3), 150, np.uint8))
@@ -181,7 +181,7 @@ def test_train_student_of_a_model_trains_no_backbone(settings: TrainSettings, tm
     assert np.isfinite(detector.detect(np.full((256, 256, 3), 150, np.uint8)).scores.crack_score).all()
 
 
-def test_train_student_with_other_pictures_tells_structures(
+def test_train_student_with_other_pictures_has_structure_scores(
     settings: TrainSettings, other_pictures: Path, tmp_path: Path
 ) -> None:
     told = replace(settings, others=other_pictures, cache=tmp_path / "cache", backbone="mobilenet_v3_small_w050_b4")
@@ -192,9 +192,9 @@ def test_train_student_with_other_pictures_tells_structures(
         )
         trained = train_student(told, STUDENT)
     detector, card = write_and_load(trained, tmp_path / "mine", compact=True)
-    assert detector.model.tells_structure and card["outputs"]["no_structure_score"]
-    with pytest.raises(UserError, match="nano does not tell structures"):
-        train_student(told, STUDENT, replace(load_model("nano"), tells_structure=False))
+    assert detector.model.has_structure_score and card["outputs"]["no_structure_score"]
+    with pytest.raises(UserError, match="nano does not distinguish structures"):
+        train_student(told, STUDENT, replace(load_model("nano"), has_structure_score=False))
 
 
 def test_train_student_small_data_gives_compact_model(settings: TrainSettings, tmp_path: Path) -> None:

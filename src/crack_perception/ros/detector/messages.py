@@ -94,9 +94,9 @@ def detections_3d(
     return array
 
 
-def label_info(header: Header, scale: SeverityScale, threshold: float, tells_structure: bool = False) -> LabelInfo:
+def label_info(header: Header, scale: SeverityScale, threshold: float, has_structure_score: bool = False) -> LabelInfo:
     """Return the class names in ascending severity, then ``undetermined``, and ``no_structure`` if the model tells."""
-    names = (*scale.labels, UNDETERMINED, *((NO_STRUCTURE,) if tells_structure else ()))
+    names = (*scale.labels, UNDETERMINED, *((NO_STRUCTURE,) if has_structure_score else ()))
     classes = [VisionClass(class_id=index, class_name=name) for index, name in enumerate(names)]
     return LabelInfo(header=header, class_map=classes, threshold=threshold)
 

@@ -206,7 +206,7 @@ class CrackNode(ManagedNode):
         self._worker.start()
         self._active = True
         self._last_image_s = time.monotonic()
-        self._publisher.publish_labels(self._settings, self._threshold(), self._tells_structure())
+        self._publisher.publish_labels(self._settings, self._threshold(), self._has_structure_score())
         self.log_info(f"Detecting cracks on '{self._inputs.image_topic}'")
         return result
 
@@ -266,9 +266,9 @@ class CrackNode(ManagedNode):
         assert self._settings and self._detector
         return self._settings.threshold or self._detector.model.threshold
 
-    def _tells_structure(self) -> bool:
+    def _has_structure_score(self) -> bool:
         assert self._detector
-        return self._detector.model.tells_structure
+        return self._detector.model.has_structure_score
 
     def _open_collector(self, settings: parameters.Settings) -> TileCollector | None:
         """Start collecting tiles where asked for; a folder that cannot be used only gives a warning."""
@@ -307,7 +307,7 @@ class CrackNode(ManagedNode):
         for change in changes:
             self._bad_overrides.pop(change.name, None)
         if self._active and self._publisher is not None and self._settings is not None:
-            self._publisher.publish_labels(self._settings, self._threshold(), self._tells_structure())
+            self._publisher.publish_labels(self._settings, self._threshold(), self._has_structure_score())
         return SetParametersResult(successful=True)
 
     def _on_timer(self) -> None:

@@ -62,10 +62,10 @@ class ResultPublisher:
         """Return whether the ROS context still accepts messages; False after shutdown."""
         return bool(self._node.context.ok())
 
-    def publish_labels(self, settings: Settings, threshold: float, tells_structure: bool) -> None:
+    def publish_labels(self, settings: Settings, threshold: float, has_structure_score: bool) -> None:
         """Publish the class names, also for later subscribers."""
         header = Header(stamp=self._node.get_clock().now().to_msg(), frame_id=settings.map_frame)
-        self._label_info.publish(label_info(header, settings.severity, threshold, tells_structure))
+        self._label_info.publish(label_info(header, settings.severity, threshold, has_structure_score))
 
     def publish_detections(self, result: ProcessedFrame) -> None:
         """Publish the 2D array of every frame; if the pose is known also the footprint, crack points and 3D array.

@@ -33,7 +33,7 @@ class CrackNetwork(nn.Module):
     Args:
         trunk: Feature extractor.
         dropout: Share of the pooled features that is dropped during training.
-        heads: 2, or 3 for a network that also tells structures from other pictures.
+        heads: 2, or 3 for a network that also distinguishes structures from other pictures.
     """
 
     def __init__(self, trunk: Trunk, dropout: float = 0.2, heads: int = 2) -> None:

@@ -69,7 +69,7 @@ class Row:
 
 
 def is_surface_picture(row: Row) -> bool:
-    """Whether a row is a picture of an intact building material, every part of which shows the same."""
+    """Return whether a row is a picture that shows an intact building material in all of its parts."""
     return row.source == SURFACES and row.label == "none" and row.surface != NO_STRUCTURE
 
 

@@ -70,6 +70,18 @@ def source_of(folder: Path) -> dict[str, str]:
     return {"licence": "unknown", **source}
 
 
+def other_picture_files(folder: Path) -> list[Path]:
+    """List the pictures of a folder and its subfolders, sorted.
+
+    Raises:
+        UserError: There are none.
+    """
+    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in PICTURE_SUFFIXES)
+    if not files:
+        raise UserError(f"{folder} has no pictures", "Give a folder of pictures that show no structure")
+    return files
+
+
 def load_other_pictures(folder: Path, size: int, seed: int, cache: Path, validation_share: float) -> OtherPictures:
     """Cut eight tiles from every picture of a folder and its subfolders.
 
@@ -83,9 +95,7 @@ def load_other_pictures(folder: Path, size: int, seed: int, cache: Path, validat
     Raises:
         UserError: The folder has no pictures, or one cannot be read.
     """
-    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in PICTURE_SUFFIXES)
-    if not files:
-        raise UserError(f"{folder} has no pictures", "Give a folder of pictures that show no structure")
+    files = other_picture_files(folder)
     names = [f"other:{path.relative_to(folder).as_posix()}" for path in files]
     held_out = np.random.default_rng([seed, len(files)]).permutation(len(files)) < validation_share * len(files)
     return OtherPictures(

@@ -69,9 +69,9 @@ def train_student(settings: TrainSettings, student: StudentSettings, model: Load
         UserError: The data, the weights or the teacher cannot be used, or the architecture is unknown.
     """
     table = get_student(student.table)
-    if settings.others and model is not None and not model.tells_structure:
+    if settings.others and model is not None and not model.has_structure_score:
         raise UserError(
-            f"the model {model.name} does not tell structures from other pictures, so that a student cannot learn it",
+            f"the model {model.name} does not distinguish structures from other pictures, so no student can learn it",
             "Give another teacher, or leave out --others",
         )
     tiles = training_tiles(settings)

@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""What a model reports on pictures that show no structure."""
+"""False detections and recognition of pictures that show no structure."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from crack_perception.errors import UserError
 from crack_perception.recognition.backends.protocol import NO_STRUCTURE_FROM
 from crack_perception.recognition.frame_detector import FrameDetector
+from crack_perception.training.data.other_pictures import other_picture_files
 from crack_perception.training.data.picture_parts import random_part
 from crack_perception.training.evaluation.figures import markdown_table, share
-from crack_perception.vision.images.files import PICTURE_SUFFIXES, read_picture
+from crack_perception.vision.images.files import read_picture
 from crack_perception.vision.tiling import in_channels
 
 _PARTS = 4
@@ -36,9 +36,7 @@ def other_picture_figures(detector: FrameDetector, folder: Path, seed: int) -> d
     Raises:
         UserError: The folder has no pictures, or one cannot be read.
     """
-    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in PICTURE_SUFFIXES)
-    if not files:
-        raise UserError(f"{folder} has no pictures", "Give a folder of pictures that show no structure")
+    files = other_picture_files(folder)
     model, cracked, told = detector.model, [], []
     for index, path in enumerate(files):
         rng, picture = np.random.default_rng([seed, index]), read_picture(path)

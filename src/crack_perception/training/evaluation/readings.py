@@ -28,7 +28,7 @@ Reading = tuple[str, str]
 
 
 def stored_readings() -> dict[str, Reading]:
-    """Return the judgements of both readers by tile: source, surface and name of the file without suffix."""
+    """Return both readings of each tile, which is named by source, surface and file name without suffix."""
     text = files(__package__).joinpath("readings.csv").read_text(encoding="utf-8")
     return {row["tile"]: (row["first"], row["second"]) for row in csv.DictReader(text.splitlines())}
 

@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Readout that tells structures from pictures of anything else, from the head that the backbone was trained with."""
+"""Readout that distinguishes structures from other pictures, from the head that the backbone was trained with."""
 
 from __future__ import annotations
 
