@@ -46,6 +46,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="model that teaches the student; without it, a backbone is trained for that first",
     )
     parser.add_argument(
+        "--start",
+        metavar="MODEL",
+        help="model of the same architecture whose weights the student starts from, instead of random ones",
+    )
+    parser.add_argument(
         "--passes", type=int, default=24, help="epochs of the student over its views (default: %(default)s)"
     )
     parser.add_argument(
@@ -75,6 +80,8 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError("--refit trains no backbone", "Give it without --weights and --student")
     if arguments.teacher and (arguments.weights or not arguments.student):
         raise UsageError("--teacher takes the place of a backbone that is trained", "Give --student, and no --weights")
+    if arguments.start and not arguments.student:
+        raise UsageError("--start gives the first weights of a student", "Give --student")
     require_packages("torch", "sklearn", "onnx")
 
     from crack_perception.recognition.backends.selection import open_backend
@@ -115,6 +122,7 @@ def run(arguments: argparse.Namespace) -> int:
         + (" --others OTHERS" if arguments.others else "")
         + (f" --student {arguments.student} --passes {arguments.passes}" if arguments.student else "")
         + (f" --teacher {Path(arguments.teacher).name}" if arguments.teacher else "")
+        + (f" --start {Path(arguments.start).name}" if arguments.start else "")
     )
     if arguments.refit:
         before = load_model(arguments.refit)
@@ -125,7 +133,9 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.student:
             distillation = DistillationSettings(epochs=arguments.passes, seed=arguments.seed)
             teacher = load_model(arguments.teacher) if arguments.teacher else None
-            trained = train_student(settings, StudentSettings(arguments.student, distillation=distillation), teacher)
+            start = load_model(arguments.start) if arguments.start else None
+            student = StudentSettings(arguments.student, distillation=distillation)
+            trained = train_student(settings, student, teacher, start)
         else:
             trained = train_model(settings)
         command += "" if arguments.teacher else f" --epochs {arguments.epochs}"

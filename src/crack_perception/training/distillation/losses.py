@@ -53,6 +53,12 @@ class DistillationSettings:
     """Learning rate of the adversary; at five times this rate it dominates and drives the features apart."""
     rounding_epochs: int = 0
     """Number of final epochs in which the student computes with weights rounded to int8."""
+    fixed_statistics: bool = False
+    """Keep the mean and variance of every batch normalisation, as for a student that starts from a trained model."""
+    heads_first_steps: int = 0
+    """Steps at the beginning in which only the heads and the projector are trained: with random heads, the first
+    gradients would damage trained features (Kumar et al. 2022).
+    """
     seed: int = 7
 
 
@@ -134,11 +140,14 @@ def student_losses(
         bootstrapping: Whether to mix the student's own prediction into the labels.
     """
     logits, log_widths = outputs[:, 0], outputs[:, 1]
+    # The teacher may be a model that never saw other pictures: its outputs for them teach nothing.
+    structures = batch.others < 0.5
     losses: Losses = {}
     if settings.label_share:
         losses["label"] = settings.label_share * _label_loss(logits, batch, settings, bootstrapping)
-    if settings.teacher_share:
-        losses["teacher"] = settings.teacher_share * _teacher_loss(logits, batch, settings.temperature)
+    if settings.teacher_share and structures.any():
+        teacher_loss = _teacher_loss(logits[structures], batch.teacher_logits[structures], settings.temperature)
+        losses["teacher"] = settings.teacher_share * teacher_loss
     targets = target_log_widths(batch)
     known = torch.isfinite(targets)
     if settings.width_share and known.any():
@@ -148,8 +157,9 @@ def student_losses(
         wanted = batch.others * (1 - settings.label_smoothing) + settings.label_smoothing / 2
         other_loss = nn.functional.binary_cross_entropy_with_logits(outputs[:, 2], wanted)
         losses["other"] = settings.other_share * other_loss
-    if settings.feature_share:
-        losses["feature"] = settings.feature_share * nn.functional.mse_loss(projected, batch.teacher_features)
+    if settings.feature_share and structures.any():
+        feature_loss = nn.functional.mse_loss(projected[structures], batch.teacher_features[structures])
+        losses["feature"] = settings.feature_share * feature_loss
     return losses
 
 
@@ -163,9 +173,9 @@ def _label_loss(
     return nn.functional.binary_cross_entropy_with_logits(logits, target)
 
 
-def _teacher_loss(logits: torch.Tensor, batch: DistillationBatch, temperature: float) -> torch.Tensor:
+def _teacher_loss(logits: torch.Tensor, teacher_logits: torch.Tensor, temperature: float) -> torch.Tensor:
     """Cross-entropy with the softened probability of the teacher, gradient scale preserved (Hinton et al. 2015)."""
-    target = torch.sigmoid(batch.teacher_logits / temperature)
+    target = torch.sigmoid(teacher_logits / temperature)
     return temperature**2 * nn.functional.binary_cross_entropy_with_logits(logits / temperature, target)
 
 

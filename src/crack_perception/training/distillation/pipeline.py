@@ -12,7 +12,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from crack_perception.errors import UserError
 from crack_perception.recognition.models import LoadedModel
 from crack_perception.training.backbones.features import FeatureExtractor
 from crack_perception.training.backbones.finetune import validation_line
@@ -22,6 +21,7 @@ from crack_perception.training.data.training_tiles import TrainingTiles
 from crack_perception.training.data.view_cache import Teacher, TeacherOutputs, View, ViewCache, ViewPlan, render_views
 from crack_perception.training.distillation.losses import DistillationSettings
 from crack_perception.training.distillation.model_teacher import ModelTeacher
+from crack_perception.training.distillation.start import start_from
 from crack_perception.training.distillation.students import StudentNetwork, cost, get_student
 from crack_perception.training.distillation.training import distil
 from crack_perception.training.export.model_graph import feature_model
@@ -34,6 +34,9 @@ SMALL_PARAMETERS = 75_000
 """Most parameters of the trunk of a small model; larger ones get the head of the settings."""
 _COMPONENTS = 96
 """Principal components of the teacher's features in the feature term; fewer if there are few views."""
+_STARTED_LEARNING_RATE = 1e-3
+"""Learning rate of a student that starts from a trained model, a quarter of the usual one."""
+_STARTED_HEAD_STEPS = 400
 _FIRST_EPOCH = 1000
 """Number of the first epoch of views, so that no view repeats one that the teacher was trained on."""
 
@@ -55,7 +58,22 @@ class StudentSettings:
     distillation: DistillationSettings = field(default_factory=DistillationSettings)
 
 
-def train_student(settings: TrainSettings, student: StudentSettings, model: LoadedModel | None = None) -> TrainedModel:
+def started(settings: DistillationSettings) -> DistillationSettings:
+    """Return the schedule for a student that starts from the weights of a trained model."""
+    return replace(
+        settings,
+        learning_rate=_STARTED_LEARNING_RATE,
+        fixed_statistics=True,
+        heads_first_steps=_STARTED_HEAD_STEPS,
+    )
+
+
+def train_student(
+    settings: TrainSettings,
+    student: StudentSettings,
+    model: LoadedModel | None = None,
+    start: LoadedModel | None = None,
+) -> TrainedModel:
     """Store views with the outputs of the teacher, distil the student, fit the heads and export.
 
     Finished steps are loaded from the cache.
@@ -63,17 +81,16 @@ def train_student(settings: TrainSettings, student: StudentSettings, model: Load
     Args:
         settings: Settings of the teacher, the data and the heads.
         student: Settings of the student.
-        model: Model that is the teacher; None fine-tunes a backbone for it first.
+        model: Model that is the teacher; None fine-tunes a backbone for it first. The third head learns from labels
+            alone, so the teacher need not tell other pictures apart.
+        start: Model whose weights the student starts from; None for random ones.
 
     Raises:
-        UserError: The data, the weights or the teacher cannot be used, or the architecture is unknown.
+        UserError: The data, the weights, the teacher or the start cannot be used, or the architecture is unknown.
     """
     table = get_student(student.table)
-    if settings.others and model is not None and not model.has_structure_score:
-        raise UserError(
-            f"the model {model.name} does not distinguish structures from other pictures, so no student can learn it",
-            "Give another teacher, or leave out --others",
-        )
+    if start is not None:
+        student = replace(student, distillation=started(student.distillation))
     tiles = training_tiles(settings)
     lineage: dict[str, Any] = {"student": asdict(student)}
     if model is None:
@@ -89,8 +106,13 @@ def train_student(settings: TrainSettings, student: StudentSettings, model: Load
         teacher = f"the model {model.name}"
         initialisation = f"random (the teacher is the model {model.name}, {model.sha256[:12]})"
     torch.manual_seed(student.distillation.seed)
+    untrained = StudentNetwork(table, heads=3 if settings.others else 2)
+    if start is not None:
+        start_from(untrained, start)
+        lineage["start"] = {"name": start.name, "sha256": start.sha256}
+        initialisation = f"the model {start.name}, {start.sha256[:12]}"
     network = distil(
-        StudentNetwork(table, heads=3 if settings.others else 2),
+        untrained,
         views,
         settings.cache / f"student_{student.table}",
         student.distillation,

@@ -62,6 +62,7 @@ class _Run:
         self._cache = cache
         self._folder = RunFolder(folder, _NAME)
         self._student = student.to(memory_format=torch.channels_last)
+        self._trunk_parameters = [p for p in student.trunk.parameters() if p.requires_grad]
         self._average = copy.deepcopy(student).requires_grad_(False).eval()
         components = cache.teacher_features.shape[1]
         with torch.random.fork_rng(devices=[]):
@@ -124,7 +125,13 @@ class _Run:
         rounding = epoch >= settings.epochs - settings.rounding_epochs
         sums: dict[str, float] = defaultdict(float)
         self._student.train()
+        if settings.fixed_statistics:
+            for layer in self._student.modules():
+                if isinstance(layer, nn.BatchNorm2d):
+                    layer.eval()
         for step, batch in enumerate(self._batches(epoch)):
+            for parameter in self._trunk_parameters:
+                parameter.requires_grad_(epoch * steps + step >= settings.heads_first_steps)
             progress = epoch + step / steps
             adversarial = settings.adversary_share > 0 and progress >= settings.adversary_from * settings.epochs
             factor = rate_factor(settings.epochs, progress, settings.warm_up_steps / steps)
