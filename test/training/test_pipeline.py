@@ -193,8 +193,27 @@ def test_train_student_with_other_pictures_has_structure_scores(
         trained = train_student(told, STUDENT)
     detector, card = write_and_load(trained, tmp_path / "mine", compact=True)
     assert detector.model.has_structure_score and card["outputs"]["no_structure_score"]
-    with pytest.raises(UserError, match="nano does not distinguish structures"):
-        train_student(told, STUDENT, replace(load_model("nano"), has_structure_score=False))
+
+
+def test_train_student_with_a_start_keeps_statistics(
+    settings: TrainSettings, other_pictures: Path, tmp_path: Path
+) -> None:
+    told = replace(settings, others=other_pictures, cache=tmp_path / "cache")
+    nano = load_model("nano")
+    student = replace(STUDENT, table="swift")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            "crack_perception.training.distillation.pipeline.STUDENT_HEAD",
+            HeadSettings(components=16, fourier_counts=(32,)),
+        )
+        trained = train_student(told, student, nano, nano)
+    assert trained.training_report["start"] == {"name": "nano", "sha256": nano.sha256}
+    assert trained.initialisation == f"the model nano, {nano.sha256[:12]}"
+    assert trained.training_report["student"]["distillation"]["fixed_statistics"]
+    checkpoint = torch.load(tmp_path / "cache" / "student_swift" / "distillation.pt", weights_only=True)
+    means = [values for name, values in checkpoint["student"].items() if name.endswith("running_mean")]
+    assert len(means) > 20 and all(not values.any() for values in means)
+    assert write_and_load(trained, tmp_path / "mine", compact=True)[0].model.has_structure_score
 
 
 def test_train_student_small_data_gives_compact_model(settings: TrainSettings, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from crack_perception.training.data.augmentation import Interference
-from crack_perception.training.data.examples import Materials, Mixture, Sample, donor_gains, epoch_samples
+from crack_perception.training.data.examples import Materials, Mixture, Origin, Sample, donor_gains, epoch_samples
 from crack_perception.training.data.manifest import Row
 from crack_perception.training.data.other_pictures import OtherPictures
 from crack_perception.training.data.surfaces import load_surfaces
@@ -53,25 +53,25 @@ def test_epoch_samples_no_synthetic_shares_returns_tiles(rows: list[Row]) -> Non
 
 def test_epoch_samples_mixture_sets_counts(rows: list[Row]) -> None:
     mixture = Mixture(1, 1.0, 0.2, 0.1, 0.1, 0.5)
-    counts = Counter((s.label, s.overlay, s.on_surface) for s in samples(rows, mixture, surfaces=6))
+    counts = Counter((s.label, s.overlay, s.origin) for s in samples(rows, mixture, surfaces=6))
     assert counts == {
-        (0, "", False): 100,
-        (1, "", False): 100,
-        (1, "crack", False): 20,
-        (1, "copy_paste", False): 10,
-        (0, "hard_negative", False): 10,
-        (1, "hard_negative", False): 5,
-        (0, "", True): 40,
-        (0, "hard_negative", True): 10,
-        (1, "crack", True): 25,
-        (1, "copy_paste", True): 25,
+        (0, "", Origin.TILE): 100,
+        (1, "", Origin.TILE): 100,
+        (1, "crack", Origin.TILE): 20,
+        (1, "copy_paste", Origin.TILE): 10,
+        (0, "hard_negative", Origin.TILE): 10,
+        (1, "hard_negative", Origin.TILE): 5,
+        (0, "", Origin.SURFACE): 40,
+        (0, "hard_negative", Origin.SURFACE): 10,
+        (1, "crack", Origin.SURFACE): 25,
+        (1, "copy_paste", Origin.SURFACE): 25,
     }
 
 
 def test_epoch_samples_cracks_go_on_intact_tiles_and_epochs_differ(rows: list[Row]) -> None:
     mixture = Mixture()
     first = samples(rows, mixture, surfaces=6)
-    on_tiles = [s for s in first if s.overlay in ("crack", "copy_paste") and not s.on_surface]
+    on_tiles = [s for s in first if s.overlay in ("crack", "copy_paste") and s.origin is Origin.TILE]
     assert on_tiles and all(rows[s.index].label == "none" for s in on_tiles)
     assert first == samples(rows, mixture, surfaces=6) != samples(rows, mixture, surfaces=6, epoch=1)
 
@@ -89,7 +89,9 @@ def test_epoch_samples_repeats_hard_negatives_and_thins_metu() -> None:
 def test_epoch_samples_other_pictures_are_intact(rows: list[Row]) -> None:
     others = np.array([3, 5])
     mixture = replace(NO_SYNTHETIC, other_share=0.2)
-    chosen = [s for s in epoch_samples(rows, np.arange(COUNT), 0, mixture, (7, 0), others) if s.other]
+    chosen = [
+        s for s in epoch_samples(rows, np.arange(COUNT), 0, mixture, (7, 0), others) if s.origin is Origin.OTHER_PICTURE
+    ]
     assert len(chosen) == 20
     assert {(s.index, s.label) for s in chosen} == {(3, 0), (5, 0)}
 
@@ -99,15 +101,17 @@ def test_view_of_another_picture_is_cut_from_it(materials: Materials) -> None:
     pixels[1] = 180
     others = OtherPictures(pixels, np.array(["a", "b"]), np.zeros(2, bool))
     told = replace(materials, others=others)
-    view, log_width_px = told.view(Sample(1, 0, other=True), np.random.default_rng(0), 96, Interference(0, 0, 0, 0, 0))
+    view, log_width_px = told.view(
+        Sample(1, 0, origin=Origin.OTHER_PICTURE), np.random.default_rng(0), 96, Interference(0, 0, 0, 0, 0)
+    )
     assert view.shape == (96, 96, 3) and math.isnan(log_width_px)
     assert view.std() < 40 and view.mean() > 60
 
 
 @pytest.mark.parametrize("overlay", ["", "crack", "copy_paste", "hard_negative"])
-@pytest.mark.parametrize("on_surface", [False, True])
-def test_view_same_seed_is_equal_and_of_given_size(materials: Materials, overlay: str, on_surface: bool) -> None:
-    sample = Sample(2, 1, overlay, on_surface)
+@pytest.mark.parametrize("origin", [Origin.TILE, Origin.SURFACE])
+def test_view_same_seed_is_equal_and_of_given_size(materials: Materials, overlay: str, origin: Origin) -> None:
+    sample = Sample(2, 1, overlay, origin)
     view, log_width = materials.view(sample, np.random.default_rng(3), 96)
     again, _ = materials.view(sample, np.random.default_rng(3), 96)
     assert (view.shape, view.dtype) == ((96, 96, 3), np.uint8)

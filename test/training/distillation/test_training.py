@@ -101,6 +101,24 @@ def test_distil_single_epoch_uses_adversary(tmp_path: Path, cache: ViewCache) ->
     assert "adversarial" in (tmp_path / "distillation.log").read_text()
 
 
+def test_distil_heads_first_keeps_trunk(tmp_path: Path, cache: ViewCache) -> None:
+    settings = replace(SETTINGS, epochs=1, fixed_statistics=True, heads_first_steps=100, ema_decay=0.0)
+    torch.manual_seed(0)
+    untrained = StudentNetwork(TABLE)
+    trained = train(tmp_path, cache, settings)
+    for name, values in untrained.trunk.state_dict().items():
+        torch.testing.assert_close(trained.trunk.state_dict()[name], values)
+    assert not torch.equal(trained.head.weight, untrained.head.weight)
+    released = train(tmp_path / "released", cache, replace(settings, heads_first_steps=3))
+    kept = [
+        torch.equal(released.trunk.state_dict()[name], values)
+        for name, values in untrained.trunk.state_dict().items()
+        if name.endswith(("running_mean", "running_var")) or name.startswith("features.0.")
+    ]
+    assert all(kept)
+    assert not torch.equal(released.trunk.features[1][0].weight, untrained.trunk.features[1][0].weight)
+
+
 def test_distil_interrupted_run_matches_uninterrupted_run(tmp_path: Path, cache: ViewCache) -> None:
     straight = train(tmp_path / "straight", cache, EVERYTHING)
 
@@ -169,6 +187,18 @@ def test_student_losses_third_head_learns_no_structure() -> None:
     assert "other" not in student_losses(
         torch.zeros(4, 2), torch.zeros(4, COMPONENTS), batch, settings, bootstrapping=False
     )
+
+
+def test_student_losses_teacher_is_ignored_for_other_pictures() -> None:
+    batch = teacher_batch(torch.tensor([-3.0, 0.5, 1.0, 4.0]))
+    outputs, projected = torch.zeros(4, 3, requires_grad=True), torch.zeros(4, COMPONENTS, requires_grad=True)
+    settings = replace(SETTINGS, label_share=0.0, width_share=0.0, other_share=0.0)
+    losses = student_losses(outputs, projected, batch, settings, bootstrapping=False)
+    torch.stack(list(losses.values())).sum().backward()
+    assert batch.others.tolist() == [0, 0, 1, 0]
+    assert outputs.grad[:, 0].ne(0).tolist() == projected.grad[:, 0].ne(0).tolist() == [True, True, False, True]
+    only_others = replace(batch, others=torch.ones(4))
+    assert not student_losses(outputs, projected, only_others, settings, bootstrapping=False)
 
 
 def test_student_losses_student_equals_teacher_has_zero_gradient() -> None:

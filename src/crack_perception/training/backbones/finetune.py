@@ -22,7 +22,7 @@ from torch import nn
 
 from crack_perception.evaluation.metrics.classification import precision_recall_f1, roc_auc
 from crack_perception.training.backbones.network import CrackNetwork
-from crack_perception.training.data.examples import Materials, Mixture, Sample, epoch_samples
+from crack_perception.training.data.examples import Materials, Mixture, Origin, Sample, epoch_samples
 from crack_perception.training.data.manifest import LABELS, Row
 from crack_perception.training.run_folder import RunFolder
 
@@ -76,7 +76,7 @@ def _batches(
                 for k, sample in enumerate(chunk)
             ]
             targets = [
-                [float(sample.label), width, float(sample.other)]
+                [float(sample.label), width, float(sample.origin is Origin.OTHER_PICTURE)]
                 for sample, (_, width) in zip(chunk, views, strict=True)
             ]
             ready.put((torch.from_numpy(np.stack([view for view, _ in views])), torch.tensor(targets)))

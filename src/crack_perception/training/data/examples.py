@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum
 
 import numpy as np
 import numpy.typing as npt
@@ -58,23 +59,31 @@ class Mixture:
     interference: Interference = USUAL_INTERFERENCE
 
 
+class Origin(Enum):
+    """What an example is made from."""
+
+    TILE = "tile"
+    SURFACE = "surface"
+    """A surface of the pool, synthetic or photographed."""
+    OTHER_PICTURE = "other picture"
+    """A tile of a picture that shows no structure."""
+
+
 @dataclass(frozen=True)
 class Sample:
     """One example of an epoch.
 
     Attributes:
-        index: Index of a tile, of a surface if ``on_surface``, of a tile of another picture if ``other``.
+        index: Index among the tiles, the surfaces or the tiles of other pictures.
         label: 1 = crack.
         overlay: What is added: nothing (``""``), ``crack``, ``copy_paste`` or ``hard_negative``.
-        on_surface: True for a surface of the pool.
-        other: True for a picture that shows no structure.
+        origin: What the index counts.
     """
 
     index: int
     label: int
     overlay: str = ""
-    on_surface: bool = False
-    other: bool = False
+    origin: Origin = Origin.TILE
 
 
 def epoch_samples(
@@ -108,21 +117,22 @@ def epoch_samples(
     hard_negatives = round(mixture.lookalike_share * len(intact))
     on_surfaces = round(mixture.surface_share * len(intact)) if surfaces else 0
 
-    def add(label: int, overlay: str, count: int, places: npt.NDArray[np.intp] | int, on_surface: bool = False) -> None:
-        samples.extend(Sample(int(i), label, overlay, on_surface) for i in rng.choice(places, count))
+    def add(
+        label: int, overlay: str, count: int, places: npt.NDArray[np.intp] | int, origin: Origin = Origin.TILE
+    ) -> None:
+        samples.extend(Sample(int(i), label, overlay, origin) for i in rng.choice(places, count))
 
     add(1, "crack", round(mixture.rendered_crack_share * len(cracked)), intact)
     add(1, "copy_paste", round(mixture.transplant_share * len(cracked)), intact)
     add(0, "hard_negative", hard_negatives, intact)
     add(1, "hard_negative", hard_negatives // 2, cracked)
     if on_surfaces:
-        add(0, "", on_surfaces - on_surfaces // 5, surfaces, True)
-        add(0, "hard_negative", on_surfaces // 5, surfaces, True)
-        add(1, "crack", on_surfaces - on_surfaces // 2, surfaces, True)
-        add(1, "copy_paste", on_surfaces // 2, surfaces, True)
+        add(0, "", on_surfaces - on_surfaces // 5, surfaces, Origin.SURFACE)
+        add(0, "hard_negative", on_surfaces // 5, surfaces, Origin.SURFACE)
+        add(1, "crack", on_surfaces - on_surfaces // 2, surfaces, Origin.SURFACE)
+        add(1, "copy_paste", on_surfaces // 2, surfaces, Origin.SURFACE)
     if others is not None and len(others):
-        chosen = rng.choice(others, round(mixture.other_share * len(intact)))
-        samples += [Sample(int(i), 0, other=True) for i in chosen]
+        add(0, "", round(mixture.other_share * len(intact)), others, Origin.OTHER_PICTURE)
     return [samples[i] for i in rng.permutation(len(samples))]
 
 
@@ -157,7 +167,7 @@ class Materials:
             The view, and the natural logarithm of its crack's width in pixels, ``nan`` where unknown.
         """
         tile, width_px = self.scene(sample, rng)
-        broad = sample.on_surface or sample.other or self.rows[sample.index].source in BROAD_CRACK_SOURCES
+        broad = sample.origin is not Origin.TILE or self.rows[sample.index].source in BROAD_CRACK_SOURCES
         view, scale = augment(tile, rng, _BROAD_SCALE_LIMITS if broad else SCALE_LIMITS, view_px, interference)
         return view, math.log(width_px * scale)
 
@@ -168,9 +178,9 @@ class Materials:
             The image, and its crack's width in pixels, ``nan`` where unknown.
         """
         courses = None
-        if sample.other:
+        if sample.origin is Origin.OTHER_PICTURE:
             return np.asarray(self.others.pixels[sample.index], np.uint8), float("nan")
-        if sample.on_surface:
+        if sample.origin is Origin.SURFACE:
             surface = self.surfaces[sample.index]
             tile, courses = surface.pixels, surface.courses
         else:

@@ -16,7 +16,7 @@ from crack_perception.recognition.models import LoadedModel
 from crack_perception.training.backbones.features import FeatureExtractor
 from crack_perception.training.backbones.finetune import validation_line
 from crack_perception.training.backbones.network import CrackNetwork
-from crack_perception.training.data.examples import epoch_samples
+from crack_perception.training.data.examples import Origin, epoch_samples
 from crack_perception.training.data.training_tiles import TrainingTiles
 from crack_perception.training.data.view_cache import Teacher, TeacherOutputs, View, ViewCache, ViewPlan, render_views
 from crack_perception.training.distillation.losses import DistillationSettings
@@ -165,8 +165,8 @@ def _rendered_views(
         sample = epochs[epoch][place]
         rng = np.random.default_rng([seed, _FIRST_EPOCH + epoch, place])
         picture, log_width_px = materials.view(sample, rng, student.view_px)
-        group = -1 if sample.on_surface or sample.other else photographs[str(tiles.groups[sample.index])]
-        return View(picture, sample.label, log_width_px, group, sample.other)
+        group = photographs[str(tiles.groups[sample.index])] if sample.origin is Origin.TILE else -1
+        return View(picture, sample.label, log_width_px, group, sample.origin is Origin.OTHER_PICTURE)
 
     return render_views(settings.cache, plan, view, teacher)
 

@@ -19,9 +19,9 @@ from crack_perception.training.export.onnx_graph import with_float_weights
 def start_from(student: StudentNetwork, model: LoadedModel) -> None:
     """Copy the weights of a model's trunk into a student of the same architecture.
 
-    A graph holds each convolution with its batch normalisation folded in. The student gets these weights and biases, and
-    normalisations that change nothing: mean 0 and variance 1. They have to stay fixed while the student is trained.
-    The heads of the student keep their weights.
+    In a graph, every batch normalisation is folded into its convolution. The student gets these weights and biases, and
+    normalisations with mean 0 and variance 1, which change nothing. Their mean and variance must stay fixed while the
+    student is trained (``DistillationSettings.fixed_statistics``). The heads of the student keep their weights.
 
     Args:
         student: Student with luminance input; its trunk is changed.

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from crack_perception.training.backbones.features import FeatureExtractor, chosen_indices
-from crack_perception.training.data.examples import Sample
+from crack_perception.training.data.examples import Origin, Sample
 from crack_perception.training.data.other_pictures import STRATUM
 from crack_perception.training.data.training_tiles import TrainingTiles
 from crack_perception.training.heads.decision import CrackRows, WidthRows
@@ -38,7 +38,7 @@ def crack_rows(tiles: TrainingTiles, extractor: FeatureExtractor, synthetic_coun
 
     def synthetic_view(i: int) -> npt.NDArray[np.uint8]:
         rng, sample = np.random.default_rng([seed, 2, i]), synthetic[i]
-        return materials.view(sample, rng)[0] if sample.on_surface else materials.scene(sample, rng)[0]
+        return materials.view(sample, rng)[0] if sample.origin is Origin.SURFACE else materials.scene(sample, rng)[0]
 
     def view(i: int) -> npt.NDArray[np.uint8]:
         if tiles.unseen[i]:
@@ -56,7 +56,7 @@ def crack_rows(tiles: TrainingTiles, extractor: FeatureExtractor, synthetic_coun
         *([extractor.features(STRATUM, len(chosen), other)] if len(chosen) else []),
     ]
     strata = np.array([row.stratum for row in materials.rows])
-    groups = [f"surface:{s.index}" if s.on_surface else str(tiles.groups[s.index]) for s in synthetic]
+    groups = [f"surface:{s.index}" if s.origin is Origin.SURFACE else str(tiles.groups[s.index]) for s in synthetic]
     return CrackRows(
         np.concatenate(features),
         np.concatenate([tiles.labels, [s.label for s in synthetic], np.zeros(len(chosen), np.int64)]),
@@ -97,7 +97,7 @@ def _synthetic_samples(tiles: TrainingTiles, count: int, seed: int) -> list[Samp
     on_tiles = [(1, "crack"), (1, "copy_paste"), (0, "hard_negative"), (0, "hard_negative")]
     on_surfaces = [*on_tiles[:3], (0, "")]
     return [Sample(int(intact[i]), *on_tiles[i % 4]) for i in range(half)] + [
-        Sample(int(surfaces[i]), *on_surfaces[i % 4], on_surface=True) for i in range(half)
+        Sample(int(surfaces[i]), *on_surfaces[i % 4], origin=Origin.SURFACE) for i in range(half)
     ]
 
 

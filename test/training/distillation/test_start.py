@@ -1,0 +1,42 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
+"""Students that start from the weights of a trained model."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("onnx")
+
+from crack_perception.errors import UserError  # noqa: E402
+from crack_perception.recognition.models import load_model  # noqa: E402
+from crack_perception.training.distillation.model_teacher import ModelTeacher  # noqa: E402
+from crack_perception.training.distillation.start import start_from  # noqa: E402
+from crack_perception.training.distillation.students import StudentNetwork, get_student  # noqa: E402
+
+torch.set_num_threads(1)
+
+
+@pytest.mark.parametrize(("name", "table"), [("nano", "swift"), ("medium", "swift_wide")])
+def test_start_from_gives_the_features_of_the_model(name: str, table: str) -> None:
+    model, student = load_model(name), StudentNetwork(get_student(table), heads=3).eval()
+    grey = np.random.default_rng(4).integers(40, 210, (3, 224, 224), dtype=np.uint8)
+    expected = ModelTeacher(model, 1)(np.repeat(grey[..., None], 3, axis=3)).features
+    head = student.head.weight.clone()
+    start_from(student, model)
+    with torch.no_grad():
+        np.testing.assert_allclose(student.pooled(torch.from_numpy(grey)).numpy(), expected, atol=1e-4)
+    torch.testing.assert_close(student.head.weight, head)
+
+
+@pytest.mark.parametrize("table", ["swift", "w050_b8_slim"])
+def test_start_from_another_architecture_refused(table: str) -> None:
+    student = StudentNetwork(get_student(table))
+    before = [p.clone() for p in student.parameters()]
+    with pytest.raises(UserError, match="medium has another architecture"):
+        start_from(student, load_model("medium"))
+    for a, b in zip(before, student.parameters(), strict=True):
+        torch.testing.assert_close(a, b)
