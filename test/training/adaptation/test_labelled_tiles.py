@@ -112,6 +112,20 @@ def test_unreadable_picture_is_named(tmp_path: Path) -> None:
         read(tmp_path)
 
 
+def test_all_unreadable_pictures_are_named_at_once(tmp_path: Path) -> None:
+    save(tmp_path / "intact" / "whole.png")
+    (tmp_path / "crack").mkdir()
+    for number in range(12):
+        (tmp_path / "crack" / f"broken_{number:02d}.png").write_bytes(b"\x89PNG nothing" + bytes([number]))
+    tiles = read_tiles(find_sources(tmp_path), TILE_PX)
+    assert next(tiles).label == 0
+    with pytest.raises(UserError) as raised:
+        list(tiles)
+    text = str(raised.value)
+    assert "12 pictures" in text and "broken_00.png" in text and "broken_09.png" in text
+    assert "broken_10.png" not in text and "and 2 more" in text
+
+
 def coco(folder: Path, **changes: Any) -> Path:
     """A picture of two by one tiles with a crack through the left one, and an intact picture."""
     save(folder / "images" / "wall.png", 512, 256)

@@ -36,6 +36,8 @@ _TILE_OF_PHOTOGRAPH = (
 )
 """Names of tiles that start with the name of their photograph: by position, by number, and those of SDNET2018."""
 _LEAST_DATA_SHARE = 0.5
+_MOST_NAMED = 10
+"""Number of unusable pictures that an error names."""
 
 
 @dataclass(frozen=True)
@@ -163,27 +165,46 @@ def read_tiles(sources: TileSources, tile_px: int) -> Iterator[LabelledTile]:
         tile_px: Side of a tile [px].
 
     Raises:
-        UserError: A picture cannot be read, or does not have the size that its annotation states.
+        UserError: A picture cannot be read, or does not have the size that its annotation states. It is raised after
+            all pictures were read, and names the first of the unusable ones.
     """
+    unusable: list[UserError] = []
     for path, label, group in sources.pictures:
-        picture = read_masked_picture(path)
-        tiles = [tile for _, tile in _cut(picture, tile_px)]
+        try:
+            tiles = [tile for _, tile in _cut(read_masked_picture(path), tile_px)]
+        except UserError as error:
+            unusable.append(error)
+            continue
         for tile in tiles:
             yield LabelledTile(tile, label, group, str(path), label == 1 and len(tiles) > 1)
     for annotated in sources.annotated:
-        picture = read_masked_picture(annotated.path)
-        height, width = picture.pixels.shape[:2]
-        stated_px = annotated.size_px
-        if stated_px is not None and stated_px != (width, height):
-            raise UserError(
-                f"{annotated.path}: has {width}x{height} px, its annotation states {stated_px[0]}x{stated_px[1]} px",
-                "Annotate the picture as it is, with its orientation tag applied",
-            )
-        labels = tile_labels(plan_tiles(width, height, tile_px), annotated.cracks)
-        for index, tile in _cut(picture, tile_px):
-            if labels[index] >= 0:
-                group = photograph_of(annotated.path.stem)
-                yield LabelledTile(tile, int(labels[index]), group, str(annotated.path), False)
+        try:
+            yield from _annotated_tiles(annotated, tile_px)
+        except UserError as error:
+            unusable.append(error)
+    if len(unusable) == 1:
+        raise unusable[0]
+    if unusable:
+        shown = "".join(f"\n  {error.problem}" for error in unusable[:_MOST_NAMED])
+        left = f"\n  and {len(unusable) - _MOST_NAMED} more" if len(unusable) > _MOST_NAMED else ""
+        raise UserError(f"{len(unusable)} pictures cannot be used:{shown}{left}\n", "Replace or remove these pictures")
+
+
+def _annotated_tiles(annotated: AnnotatedPicture, tile_px: int) -> Iterator[LabelledTile]:
+    """Read the tiles of a picture with outlined cracks; those that an outline only touches have no label."""
+    picture = read_masked_picture(annotated.path)
+    height, width = picture.pixels.shape[:2]
+    stated_px = annotated.size_px
+    if stated_px is not None and stated_px != (width, height):
+        raise UserError(
+            f"{annotated.path}: has {width}x{height} px, its annotation states {stated_px[0]}x{stated_px[1]} px",
+            "Annotate the picture as it is, with its orientation tag applied",
+        )
+    labels = tile_labels(plan_tiles(width, height, tile_px), annotated.cracks)
+    for index, tile in _cut(picture, tile_px):
+        if labels[index] >= 0:
+            group = photograph_of(annotated.path.stem)
+            yield LabelledTile(tile, int(labels[index]), group, str(annotated.path), False)
 
 
 def _cut(picture: Picture, tile_px: int) -> Iterator[tuple[int, Image]]:
