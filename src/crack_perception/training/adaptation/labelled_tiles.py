@@ -185,9 +185,10 @@ def read_tiles(sources: TileSources, tile_px: int) -> Iterator[LabelledTile]:
     if len(unusable) == 1:
         raise unusable[0]
     if unusable:
-        shown = "".join(f"\n  {error.problem}" for error in unusable[:_MOST_NAMED])
-        left = f"\n  and {len(unusable) - _MOST_NAMED} more" if len(unusable) > _MOST_NAMED else ""
-        raise UserError(f"{len(unusable)} pictures cannot be used:{shown}{left}\n", "Replace or remove these pictures")
+        shown = [error.problem for error in unusable[:_MOST_NAMED]]
+        if len(unusable) > _MOST_NAMED:
+            shown.append(f"and {len(unusable) - _MOST_NAMED} more")
+        raise UserError(f"{len(unusable)} pictures cannot be used: {'; '.join(shown)}", "Replace or remove them")
 
 
 def _annotated_tiles(annotated: AnnotatedPicture, tile_px: int) -> Iterator[LabelledTile]:
