@@ -206,7 +206,7 @@ def test_train_student_with_a_start_keeps_statistics(
             "crack_perception.training.distillation.pipeline.STUDENT_HEAD",
             HeadSettings(components=16, fourier_counts=(32,)),
         )
-        trained = train_student(told, student, nano, nano)
+        trained = train_student(replace(told, start=nano), student, nano)
     assert trained.training_report["start"] == {"name": "nano", "sha256": nano.sha256}
     assert trained.initialisation == f"the model nano, {nano.sha256[:12]}"
     assert trained.training_report["student"]["distillation"]["fixed_statistics"]

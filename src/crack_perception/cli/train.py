@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--start",
         metavar="MODEL",
-        help="model of the same architecture whose weights the student starts from, instead of random ones",
+        help="model of the same architecture whose weights the training starts from; with a student, the student's",
     )
     parser.add_argument(
         "--passes", type=int, default=24, help="epochs of the student over its views (default: %(default)s)"
@@ -80,8 +80,10 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError("--refit trains no backbone", "Give it without --weights and --student")
     if arguments.teacher and (arguments.weights or not arguments.student):
         raise UsageError("--teacher takes the place of a backbone that is trained", "Give --student, and no --weights")
-    if arguments.start and not arguments.student:
-        raise UsageError("--start gives the first weights of a student", "Give --student")
+    if arguments.start and (arguments.weights or arguments.refit):
+        raise UsageError("--start takes the place of initial weights", "Give it without --weights and --refit")
+    if arguments.start and arguments.student and not arguments.teacher:
+        raise UsageError("--start with --student needs a trained teacher", "Give --teacher")
     require_packages("torch", "sklearn", "onnx")
 
     from crack_perception.recognition.backends.selection import open_backend
@@ -105,6 +107,7 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.threads,
         arguments.backbone,
         arguments.others,
+        load_model(arguments.start) if arguments.start else None,
         finetune=FinetuneSettings(
             epochs=arguments.epochs,
             frozen_layers=arguments.frozen_layers,
@@ -133,9 +136,8 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.student:
             distillation = DistillationSettings(epochs=arguments.passes, seed=arguments.seed)
             teacher = load_model(arguments.teacher) if arguments.teacher else None
-            start = load_model(arguments.start) if arguments.start else None
             student = StudentSettings(arguments.student, distillation=distillation)
-            trained = train_student(settings, student, teacher, start)
+            trained = train_student(settings, student, teacher)
         else:
             trained = train_model(settings)
         command += "" if arguments.teacher else f" --epochs {arguments.epochs}"

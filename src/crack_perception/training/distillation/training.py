@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 from crack_perception.training.backbones.finetune import follow_average, rate_factor
+from crack_perception.training.backbones.model_weights import fix_statistics
 from crack_perception.training.backbones.network import CrackNetwork, rounded_weights
 from crack_perception.training.data.view_cache import ViewCache, light_views
 from crack_perception.training.distillation.losses import (
@@ -126,9 +127,7 @@ class _Run:
         sums: dict[str, float] = defaultdict(float)
         self._student.train()
         if settings.fixed_statistics:
-            for layer in self._student.modules():
-                if isinstance(layer, nn.BatchNorm2d):
-                    layer.eval()
+            fix_statistics(self._student)
         for step, batch in enumerate(self._batches(epoch)):
             for parameter in self._trunk_parameters:
                 parameter.requires_grad_(epoch * steps + step >= settings.heads_first_steps)

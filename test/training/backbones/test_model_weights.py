@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Students that start from the weights of a trained model."""
+"""Networks that start from the weights of a trained model."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ pytest.importorskip("onnx")
 
 from crack_perception.errors import UserError  # noqa: E402
 from crack_perception.recognition.models import load_model  # noqa: E402
+from crack_perception.training.backbones.model_weights import start_from  # noqa: E402
+from crack_perception.training.backbones.network import CrackNetwork  # noqa: E402
+from crack_perception.training.backbones.registry import get_backbone  # noqa: E402
 from crack_perception.training.distillation.model_teacher import ModelTeacher  # noqa: E402
-from crack_perception.training.distillation.start import start_from  # noqa: E402
 from crack_perception.training.distillation.students import StudentNetwork, get_student  # noqa: E402
 
 torch.set_num_threads(1)
@@ -30,6 +32,16 @@ def test_start_from_gives_the_features_of_the_model(name: str, table: str) -> No
     with torch.no_grad():
         np.testing.assert_allclose(student.pooled(torch.from_numpy(grey)).numpy(), expected, atol=1e-4)
     torch.testing.assert_close(student.head.weight, head)
+
+
+def test_start_from_colour_model_gives_its_features() -> None:
+    model = load_model("standard")
+    network = CrackNetwork(get_backbone("mobilenet_v3_small").build(), heads=3).eval()
+    tiles = np.random.default_rng(5).integers(40, 210, (2, 224, 224, 3), dtype=np.uint8)
+    start_from(network, model)
+    with torch.no_grad():
+        features = network.pooled(torch.from_numpy(tiles)).numpy()
+    np.testing.assert_allclose(features, ModelTeacher(model, 1)(tiles).features, atol=2e-3)
 
 
 @pytest.mark.parametrize("table", ["swift", "w050_b8_slim"])
