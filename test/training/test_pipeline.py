@@ -123,6 +123,20 @@ def test_train_model_with_other_pictures_has_structure_scores(
     assert np.isfinite(detections.scores.no_structure_score).all()
 
 
+def test_train_model_with_a_start_keeps_statistics(settings: TrainSettings, tmp_path: Path) -> None:
+    small = replace(settings, cache=tmp_path / "first", backbone="mobilenet_v3_small_w050_b4")
+    first = write_and_load(train_model(small), tmp_path / "mine", compact=False)[0].model
+    again = replace(small, cache=tmp_path / "second", start=first)
+    trained = train_model(again)
+    assert trained.initialisation == f"the model mine, {first.sha256[:12]}"
+    assert trained.training_report["start"] == {"name": "mine", "sha256": first.sha256}
+    checkpoint = torch.load(tmp_path / "second" / "finetune.pt", weights_only=True)
+    means = [values for name, values in checkpoint["average"].items() if name.endswith("running_mean")]
+    assert means and all(not values.any() for values in means)
+    with pytest.raises(UserError, match="mine has another architecture"):
+        train_model(replace(again, cache=tmp_path / "third", backbone="mobilenet_v3_small"))
+
+
 def test_train_model_backbone_that_cannot_be_exported_is_refused(settings: TrainSettings) -> None:
     with pytest.raises(UserError, match="vgg16 cannot be fine-tuned"):
         train_model(replace(settings, backbone="vgg16"))
