@@ -19,7 +19,7 @@ from crack_perception.training.backbones.efficientnet_lite import EfficientNetLi
 from crack_perception.training.backbones.features import FeatureExtractor
 from crack_perception.training.backbones.finetune import FinetuneSettings, finetune
 from crack_perception.training.backbones.mobilenet_v3 import MobileNetV3Trunk
-from crack_perception.training.backbones.model_weights import start_from
+from crack_perception.training.backbones.model_weights import mix_with_start, start_from
 from crack_perception.training.backbones.network import CrackNetwork
 from crack_perception.training.backbones.registry import get_backbone
 from crack_perception.training.backbones.weight_files import load_state
@@ -47,6 +47,7 @@ _PRETRAINED = {
 _STARTED_LEARNING_RATE = 2e-4
 """Learning rate of a trunk that starts from a trained model, under a third of the usual one."""
 _STARTED_HEAD_STEPS = 150
+_START_SHARE = 0.5
 _STARTED_EPOCH = 100
 """Number of the first epoch of such a training, so that no view repeats one that the model was trained on."""
 _NO_STRUCTURE = 2
@@ -150,6 +151,7 @@ def started(settings: FinetuneSettings) -> FinetuneSettings:
         learning_rate=_STARTED_LEARNING_RATE,
         fixed_statistics=True,
         heads_first_steps=_STARTED_HEAD_STEPS,
+        start_share=_START_SHARE,
         first_epoch=_STARTED_EPOCH,
     )
 
@@ -200,7 +202,10 @@ def finetuned_network(settings: TrainSettings, tiles: TrainingTiles) -> CrackNet
     Raises:
         UserError: The weights cannot be used.
     """
-    return finetune(initial_network(settings), tiles.materials, ~tiles.unseen, settings.cache, settings.finetune)
+    network = finetune(initial_network(settings), tiles.materials, ~tiles.unseen, settings.cache, settings.finetune)
+    if settings.start is not None:
+        mix_with_start(network, settings.start, settings.finetune.start_share)
+    return network
 
 
 def fit_heads(

@@ -13,7 +13,7 @@ pytest.importorskip("onnx")
 
 from crack_perception.errors import UserError  # noqa: E402
 from crack_perception.recognition.models import load_model  # noqa: E402
-from crack_perception.training.backbones.model_weights import start_from  # noqa: E402
+from crack_perception.training.backbones.model_weights import mix_with_start, start_from  # noqa: E402
 from crack_perception.training.backbones.network import CrackNetwork  # noqa: E402
 from crack_perception.training.backbones.registry import get_backbone  # noqa: E402
 from crack_perception.training.distillation.model_teacher import ModelTeacher  # noqa: E402
@@ -32,6 +32,21 @@ def test_start_from_gives_the_features_of_the_model(name: str, table: str) -> No
     with torch.no_grad():
         np.testing.assert_allclose(student.pooled(torch.from_numpy(grey)).numpy(), expected, atol=1e-4)
     torch.testing.assert_close(student.head.weight, head)
+
+
+def test_mix_with_start_gives_the_weights_between() -> None:
+    model, network = load_model("nano"), StudentNetwork(get_student("swift"))
+    start_from(network, model)
+    learned = [p for p in network.trunk.parameters() if p.requires_grad]
+    first = [p.clone() for p in learned]
+    with torch.no_grad():
+        for p in learned:
+            p.add_(0.25)
+    head = network.head.weight.clone()
+    mix_with_start(network, model, 0.4)
+    for mixed, before in zip(learned, first, strict=True):
+        torch.testing.assert_close(mixed - before, torch.full_like(before, 0.15))
+    torch.testing.assert_close(network.head.weight, head)
 
 
 def test_start_from_colour_model_gives_its_features() -> None:

@@ -58,6 +58,8 @@ class FinetuneSettings:
     """Steps at the beginning in which only the heads are trained: with random heads, the first gradients would damage
     trained features (Kumar et al. 2022).
     """
+    start_share: float = 0.0
+    """Share of the weights of the model that the training starts from in those of the result."""
     first_epoch: int = 0
     """Number of the first epoch: epochs of the same number have the same views."""
     bfloat16: bool = False

@@ -59,6 +59,8 @@ class DistillationSettings:
     """Steps at the beginning in which only the heads and the projector are trained: with random heads, the first
     gradients would damage trained features (Kumar et al. 2022).
     """
+    start_share: float = 0.0
+    """Share of the weights of the model that the training starts from in those of the result."""
     seed: int = 7
 
 
