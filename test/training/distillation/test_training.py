@@ -189,10 +189,10 @@ def test_student_losses_third_head_learns_no_structure() -> None:
     )
 
 
-def test_student_losses_teacher_is_ignored_for_other_pictures() -> None:
+def test_student_losses_other_pictures_teach_the_third_head_alone() -> None:
     batch = teacher_batch(torch.tensor([-3.0, 0.5, 1.0, 4.0]))
     outputs, projected = torch.zeros(4, 3, requires_grad=True), torch.zeros(4, COMPONENTS, requires_grad=True)
-    settings = replace(SETTINGS, label_share=0.0, width_share=0.0, other_share=0.0)
+    settings = replace(SETTINGS, width_share=0.0, other_share=0.0)
     losses = student_losses(outputs, projected, batch, settings, bootstrapping=False)
     torch.stack(list(losses.values())).sum().backward()
     assert batch.others.tolist() == [0, 0, 1, 0]

@@ -59,8 +59,6 @@ class DistillationSettings:
     """Steps at the beginning in which only the heads and the projector are trained: with random heads, the first
     gradients would damage trained features (Kumar et al. 2022).
     """
-    start_share: float = 0.0
-    """Share of the weights of the model that the training starts from in those of the result."""
     seed: int = 7
 
 
@@ -142,11 +140,13 @@ def student_losses(
         bootstrapping: Whether to mix the student's own prediction into the labels.
     """
     logits, log_widths = outputs[:, 0], outputs[:, 1]
-    # The teacher may be a model that never saw other pictures: its outputs for them teach nothing.
+    # Other pictures teach the third head alone. The teacher may never have seen any, and a small student that learns to
+    # call them intact calls cracked brick intact as well.
     structures = batch.others < 0.5
     losses: Losses = {}
-    if settings.label_share:
-        losses["label"] = settings.label_share * _label_loss(logits, batch, settings, bootstrapping)
+    if settings.label_share and structures.any():
+        label_loss = _label_loss(logits[structures], batch.labels[structures], settings, bootstrapping)
+        losses["label"] = settings.label_share * label_loss
     if settings.teacher_share and structures.any():
         teacher_loss = _teacher_loss(logits[structures], batch.teacher_logits[structures], settings.temperature)
         losses["teacher"] = settings.teacher_share * teacher_loss
@@ -166,9 +166,9 @@ def student_losses(
 
 
 def _label_loss(
-    logits: torch.Tensor, batch: DistillationBatch, settings: DistillationSettings, bootstrapping: bool
+    logits: torch.Tensor, labels: torch.Tensor, settings: DistillationSettings, bootstrapping: bool
 ) -> torch.Tensor:
-    target = batch.labels * (1 - settings.label_smoothing) + settings.label_smoothing / 2
+    target = labels * (1 - settings.label_smoothing) + settings.label_smoothing / 2
     if bootstrapping:
         predicted = torch.sigmoid(logits.detach())
         target = (1 - settings.bootstrap_share) * target + settings.bootstrap_share * predicted

@@ -15,7 +15,7 @@ import torch
 from crack_perception.recognition.models import LoadedModel
 from crack_perception.training.backbones.features import FeatureExtractor
 from crack_perception.training.backbones.finetune import validation_line
-from crack_perception.training.backbones.model_weights import mix_with_start, start_from
+from crack_perception.training.backbones.model_weights import start_from
 from crack_perception.training.backbones.network import CrackNetwork
 from crack_perception.training.data.examples import Origin, epoch_samples
 from crack_perception.training.data.training_tiles import TrainingTiles
@@ -37,7 +37,6 @@ _COMPONENTS = 96
 _STARTED_LEARNING_RATE = 1e-3
 """Learning rate of a student that starts from a trained model, a quarter of the usual one."""
 _STARTED_HEAD_STEPS = 400
-_START_SHARE = 0.4
 _FIRST_EPOCH = 1000
 """Number of the first epoch of views, so that no view repeats one that the teacher was trained on."""
 
@@ -66,7 +65,6 @@ def started(settings: DistillationSettings) -> DistillationSettings:
         learning_rate=_STARTED_LEARNING_RATE,
         fixed_statistics=True,
         heads_first_steps=_STARTED_HEAD_STEPS,
-        start_share=_START_SHARE,
     )
 
 
@@ -119,8 +117,6 @@ def train_student(
         student.distillation,
         lambda average: validation_line(average, tiles.materials.rows, tiles.materials.tiles, tiles.unseen),
     )
-    if start is not None:
-        mix_with_start(network, start, student.distillation.start_share)
     return fit_heads(
         replace(settings, head=STUDENT_HEAD) if cost(table).parameters <= SMALL_PARAMETERS else settings,
         tiles,
