@@ -23,7 +23,7 @@ from crack_perception.training.backbones.model_weights import mix_with_start, st
 from crack_perception.training.backbones.network import CrackNetwork
 from crack_perception.training.backbones.registry import get_backbone
 from crack_perception.training.backbones.weight_files import load_state
-from crack_perception.training.data.other_pictures import source_of
+from crack_perception.training.data.other_pictures import STRATUM, source_of
 from crack_perception.training.data.rows import TILE_PX
 from crack_perception.training.data.training_tiles import TrainingTiles, load_training_tiles
 from crack_perception.training.export.model_graph import (
@@ -234,10 +234,14 @@ def fit_heads(
     structure = None
     if network.head.out_features > _NO_STRUCTURE:
         weights, bias = (p.detach().numpy()[_NO_STRUCTURE] for p in (network.head.weight, network.head.bias))
-        structure = calibrated_structure(weights.astype(np.float64), float(bias), rows)
+        structure = calibrated_structure(weights.astype(np.float64), float(bias), rows, settings.head.gated)
+    exact_features = unseen_features(tiles, exact)
+    if settings.head.gated:
+        exact_features = exact_features[rows.strata[rows.unseen] != STRATUM]
+        rows = rows.without(STRATUM)
     decision = fit_decision(
         rows,
-        unseen_features(tiles, exact),
+        exact_features,
         width_rows(tiles, rounded, widths, False, seed),
         width_rows(tiles, rounded, widths // 3, True, seed),
         seed,
@@ -246,7 +250,7 @@ def fit_heads(
     head = decision.head
     head_parameters = sum(getattr(head, name).size for name in head.__dataclass_fields__)
     return TrainedModel(
-        graph=tile_model(trunk, head, TILE_PX, True, structure.logit if structure else None).SerializeToString(),
+        graph=tile_model(trunk, head, TILE_PX, True, structure).SerializeToString(),
         decision=decision,
         structure=structure,
         backbone=backbone,

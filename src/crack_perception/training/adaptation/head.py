@@ -64,13 +64,13 @@ class ModelHead:
         self._model = model
         try:
             self._file = OnnxFile.decode(model.graph)
-            self._sigmoid, self._features = _head_of(self._file)
+            self._reader, self._features = _head_of(self._file)
         except MalformedOnnx as error:
             raise UserError(
                 f"{model.directory}: the head of the model cannot be adapted ({error})",
                 "Use a shipped model, or one that 'crack_perception train' or 'adapt' wrote",
             ) from error
-        self._logit = self._sigmoid.inputs[0]
+        self._logit = self._reader.inputs[0]
         self._trunk = graph_session(self._file.with_outputs(self._features, self._logit).encode())
         self._readout: Any = None
 
@@ -106,7 +106,7 @@ class ModelHead:
         ]
         nodes: list[Node] = []
         for node in file.nodes:
-            if node is self._sigmoid:
+            if node is self._reader:
                 nodes += [*added, renamed_input(node, self._logit, names["sum"])]
             else:
                 nodes.append(node)
@@ -120,7 +120,9 @@ class ModelHead:
 
 
 def _head_of(file: OnnxFile) -> tuple[Node, str]:
-    """Return the node of the crack score, and the name of the principal components that its head reads.
+    """Return the node that reads the crack logit, and the name of the principal components that its head reads.
+
+    That node is the Sigmoid of the crack score, or the gate before it, which subtracts a function of another score.
 
     Raises:
         MalformedOnnx: The graph has no such head.
@@ -128,7 +130,9 @@ def _head_of(file: OnnxFile) -> tuple[Node, str]:
     sigmoid = file.producer(_SCORE)
     if sigmoid is None or sigmoid.operator != "Sigmoid":
         raise MalformedOnnx(f"{_SCORE} is no Sigmoid of a logit")
-    pending, fourier = [sigmoid.inputs[0]], None
+    gate = file.producer(sigmoid.inputs[0])
+    reader = gate if gate is not None and gate.operator == "Sub" else sigmoid
+    pending, fourier = [reader.inputs[0]], None
     while pending and fourier is None:
         node = file.producer(pending.pop())
         if node is not None and node.operator == "Cos":
@@ -141,7 +145,7 @@ def _head_of(file: OnnxFile) -> tuple[Node, str]:
     projection = file.producer(frequencies.inputs[0])
     if projection is None or projection.operator != "Gemm":
         raise MalformedOnnx("the Fourier features read no principal components")
-    return sigmoid, frequencies.inputs[0]
+    return reader, frequencies.inputs[0]
 
 
 def graph_session(graph: bytes) -> Any:

@@ -28,7 +28,7 @@ from crack_perception.training.export.model_graph import feature_model
 from crack_perception.training.heads.decision import HeadSettings
 from crack_perception.training.pipeline import TrainedModel, TrainSettings, finetuned_network, fit_heads, training_tiles
 
-STUDENT_HEAD = HeadSettings(components=64, fourier_counts=(128,))
+STUDENT_HEAD = HeadSettings(components=62, fourier_counts=(128,))
 """Head of a small model; takes 28 kB."""
 SMALL_PARAMETERS = 75_000
 """Most parameters of the trunk of a small model; larger ones get the head of the settings."""
@@ -117,8 +117,9 @@ def train_student(
         student.distillation,
         lambda average: validation_line(average, tiles.materials.rows, tiles.materials.tiles, tiles.unseen),
     )
+    head = STUDENT_HEAD if cost(table).parameters <= SMALL_PARAMETERS else settings.head
     return fit_heads(
-        replace(settings, head=STUDENT_HEAD) if cost(table).parameters <= SMALL_PARAMETERS else settings,
+        replace(settings, head=replace(head, gated=settings.others is not None)),
         tiles,
         network,
         f"narrow MobileNetV3 blocks (table {student.table}), distilled from {teacher}",

@@ -118,6 +118,8 @@ def _no_structure_words(card: dict[str, Any]) -> str:
         f" none are recognised, and at most {most:.1%} of the validation tiles of a source and surface are taken for"
         f" one ({source})"
     )
+    if "lowers_crack_score_from" in figures:
+        words += f"; from {figures['lowers_crack_score_from']:.2f} on, it lowers the crack score"
     return ";\n" + textwrap.fill(words, _LINE_LENGTH, subsequent_indent="  ")
 
 

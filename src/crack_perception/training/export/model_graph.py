@@ -26,6 +26,7 @@ from crack_perception.training.distillation.students import LUMINANCE_MEAN, LUMI
 from crack_perception.training.export.onnx_graph import GraphBuilder
 from crack_perception.training.heads.compression import LinearReadout
 from crack_perception.training.heads.head import LOG_SIGMA_RANGE, LOG_WIDTH_RANGE, TileHead
+from crack_perception.training.heads.structure import GATE_LOGIT, StructureReadout
 from crack_perception.vision.tiling import COLOUR, GREY
 
 Array = npt.NDArray[np.float32]
@@ -44,7 +45,7 @@ def tile_model(
     head: TileHead,
     tile_px: int,
     int8_weights: bool,
-    no_structure: LinearReadout | None = None,
+    structure: StructureReadout | None = None,
 ) -> ModelProto:
     """Build the complete graph from ``tiles`` to the outputs of a model file.
 
@@ -53,18 +54,17 @@ def tile_model(
         head: Head with the four outputs of every model.
         tile_px: Side of the tiles [px].
         int8_weights: Round the weights to int8.
-        no_structure: Logit of "no structure" from the pooled features, for a fifth output.
+        structure: Readout of "no structure" from the pooled features, for a fifth output.
     """
     builder = GraphBuilder(int8_weights)
     pooled = _add_trunk(builder, trunk, tile_px)
-    _add_head(builder, pooled, head)
-    outputs: tuple[str, ...] = OUTPUT_NAMES
-    if no_structure is not None:
-        weights = no_structure.coefficients.astype(np.float32)[:, None]
-        logit = builder.dense(pooled, weights, np.array([no_structure.intercept], np.float32))
-        column = builder.node("Gather", [logit, builder.constant(np.array(0, np.int64))], axis=1)
-        builder.node("Sigmoid", [column], NO_STRUCTURE_OUTPUT)
-        outputs = (*OUTPUT_NAMES, NO_STRUCTURE_OUTPUT)
+    if structure is not None and structure.gates:
+        _add_head(builder, pooled, head, _add_structure_score(builder, pooled, structure.logit))
+    else:
+        _add_head(builder, pooled, head)
+        if structure is not None:
+            _add_structure_score(builder, pooled, structure.logit)
+    outputs = OUTPUT_NAMES if structure is None else (*OUTPUT_NAMES, NO_STRUCTURE_OUTPUT)
     return builder.model("crack_perception", _tile_shape(trunk, tile_px), dict.fromkeys(outputs, ()))
 
 
@@ -188,11 +188,24 @@ def _add_pooling(builder: GraphBuilder, feature_map: str) -> str:
     return builder.node("Flatten", [builder.node("Concat", [mean, std, highest], axis=1)])
 
 
-def _add_head(builder: GraphBuilder, pooled: str, head: TileHead) -> None:
+def _add_structure_score(builder: GraphBuilder, pooled: str, readout: LinearReadout) -> str:
+    """Add the score of "no structure"; return its logit."""
+    weights = readout.coefficients.astype(np.float32)[:, None]
+    logit = builder.dense(pooled, weights, np.array([readout.intercept], np.float32))
+    column = builder.node("Gather", [logit, builder.constant(np.array(0, np.int64))], axis=1)
+    builder.node("Sigmoid", [column], NO_STRUCTURE_OUTPUT)
+    return column
+
+
+def _add_head(builder: GraphBuilder, pooled: str, head: TileHead, gate: str | None = None) -> None:
+    """Add the four outputs of every model; a gate is a logit of "no structure" that lowers the crack logit."""
     projected = builder.dense(pooled, head.projection, head.projection_bias)
     fourier = builder.node("Cos", [builder.dense(projected, head.frequencies, head.phases)])
     raw = builder.dense(fourier, head.coefficients, head.intercepts)
     columns = [builder.node("Gather", [raw, builder.constant(np.array(i, np.int64))], axis=1) for i in range(4)]
+    if gate is not None:
+        above = builder.node("Sub", [gate, builder.constant(np.array(GATE_LOGIT, np.float32))])
+        columns[0] = builder.node("Sub", [columns[0], builder.node("Relu", [above])])
     builder.node("Sigmoid", [columns[0]], "crack_score")
     builder.node("Sigmoid", [columns[1]], "wide_score")
     builder.node("Clip", [columns[2], *_limits(builder, LOG_WIDTH_RANGE)], "log_width_px")

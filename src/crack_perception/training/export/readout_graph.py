@@ -87,7 +87,9 @@ def _readout(whole: onnx.ModelProto, model: LoadedModel) -> _Readout:
     made = {name: node for node in whole.graph.node for name in node.output}
     constants = {tensor.name: tensor for tensor in whole.graph.initializer}
     try:
-        gather = made[made["crack_score"].input[0]]
+        logit = made[made["crack_score"].input[0]]
+        # A gate subtracts from the crack logit.
+        gather = made[logit.input[0]] if logit.op_type == "Sub" else logit
         dense = made[gather.input[0]]
         weights = made[dense.input[1]]
         if (gather.op_type, dense.op_type, weights.op_type) != ("Gather", "Gemm", "DequantizeLinear"):

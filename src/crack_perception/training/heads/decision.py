@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -52,10 +52,13 @@ class HeadSettings:
         components: Number of principal components that the SVM is fitted on.
         fourier_counts: Numbers of random Fourier features to try, ascending; the first that is accurate enough is
             used, else the last.
+        gated: Whether pictures that show no structure lower the crack score through the structure score. Otherwise the
+            SVM learns them as intact tiles, which costs a small model recall on surfaces that it was not trained on.
     """
 
     components: int = 64
     fourier_counts: tuple[int, ...] = (256, 512, 1024)
+    gated: bool = False
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,11 @@ class CrackRows:
     groups: npt.NDArray[np.str_]
     strata: npt.NDArray[np.str_]
     unseen: npt.NDArray[np.bool_]
+
+    def without(self, stratum: str) -> CrackRows:
+        """Return the rows of all other strata."""
+        kept = self.strata != stratum
+        return CrackRows(*(getattr(self, column.name)[kept] for column in fields(self)))
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +18,8 @@ from crack_perception.training.heads.calibration import fit_platt
 from crack_perception.training.heads.compression import LinearReadout
 from crack_perception.training.heads.decision import CrackRows
 
+GATE_LOGIT = 2.0
+"""Logit of "no structure" from which a gated head lowers the crack logit, by as much as it is exceeded."""
 _LEAST_TILES = 20
 
 
@@ -30,12 +33,14 @@ class StructureReadout:
         mistaken: Share of the tiles of a source and surface that are taken for something else, by name; without those
             that have too few tiles for a share.
         auc: Area under the ROC curve.
+        gates: Whether it lowers the crack score.
     """
 
     logit: LinearReadout
     recognised: float
     mistaken: dict[str, float]
     auc: float
+    gates: bool = False
 
     def report(self) -> dict[str, object]:
         """Return the figures for the model card."""
@@ -44,10 +49,13 @@ class StructureReadout:
             "mistaken": self.mistaken,
             "auc": self.auc,
             "threshold": NO_STRUCTURE_FROM,
+            **({"lowers_crack_score_from": round(1 / (1 + math.exp(-GATE_LOGIT)), 4)} if self.gates else {}),
         }
 
 
-def calibrated_structure(weights: npt.NDArray[np.float64], bias: float, rows: CrackRows) -> StructureReadout:
+def calibrated_structure(
+    weights: npt.NDArray[np.float64], bias: float, rows: CrackRows, gates: bool
+) -> StructureReadout:
     """Calibrate the head of a backbone on the tiles that it was not trained on.
 
     Both classes have the same weight.
@@ -56,6 +64,7 @@ def calibrated_structure(weights: npt.NDArray[np.float64], bias: float, rows: Cr
         weights: ``(F,)`` weights of the head.
         bias: Its bias.
         rows: Tiles of structures, and of other pictures as the stratum ``STRATUM``.
+        gates: Whether the readout lowers the crack score.
     """
     unseen = rows.unseen
     logits = rows.features[unseen] @ weights + bias
@@ -73,4 +82,5 @@ def calibrated_structure(weights: npt.NDArray[np.float64], bias: float, rows: Cr
         round(float(called[is_other == 1].mean()), 4),
         {str(name): round(float(called[strata == name].mean()), 4) for name in names if name != STRATUM},
         round(roc_auc(is_other, logits), 4),
+        gates,
     )
