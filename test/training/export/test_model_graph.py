@@ -28,7 +28,9 @@ from crack_perception.training.export.model_graph import (  # noqa: E402
     tile_model,
 )
 from crack_perception.training.export.onnx_graph import with_float_weights  # noqa: E402
+from crack_perception.training.heads.compression import LinearReadout  # noqa: E402
 from crack_perception.training.heads.head import TileHead  # noqa: E402
+from crack_perception.training.heads.structure import GATE_LOGIT, StructureReadout  # noqa: E402
 from crack_perception.vision.tiling import in_channels  # noqa: E402
 
 TILE_PX = 64
@@ -135,6 +137,25 @@ def test_tile_model_outputs_match_head(
     for name in OUTPUT_NAMES:
         assert outputs[name].shape == (len(tiles),)
         np.testing.assert_allclose(outputs[name], expected[name], atol=1e-3, err_msg=name)
+
+
+def test_tile_model_gate_lowers_crack_logit_by_excess(network: CrackNetwork, head: TileHead, tiles: np.ndarray) -> None:
+    weights = np.random.default_rng(8).normal(0.0, 0.4, head.projection.shape[0])
+    centre = float((run(feature_model(network.trunk, TILE_PX, False), tiles)["pooled"] @ weights).mean())
+    readout = StructureReadout(LinearReadout(weights, GATE_LOGIT - centre), 1.0, {}, 1.0)
+    free = run(tile_model(network.trunk, head, TILE_PX, False, readout), tiles)
+    gated = run(tile_model(network.trunk, head, TILE_PX, False, replace(readout, gates=True)), tiles)
+    score = free["no_structure_score"]
+    np.testing.assert_allclose(gated["no_structure_score"], score, atol=1e-5)
+    excess = np.maximum(logit(score) - GATE_LOGIT, 0.0)
+    assert 0 < np.count_nonzero(excess) < len(tiles), "the gate must be open for some tiles, and closed for others"
+    np.testing.assert_allclose(logit(gated["crack_score"]), logit(free["crack_score"]) - excess, atol=1e-3)
+    for name in ("wide_score", "log_width_px", "log_width_sigma"):
+        np.testing.assert_allclose(gated[name], free[name], atol=1e-5)
+
+
+def logit(score: np.ndarray) -> np.ndarray:
+    return np.log(score.astype(np.float64) / (1 - score.astype(np.float64)))
 
 
 def test_tile_model_any_batch_size_gives_same_scores(network: CrackNetwork, head: TileHead, tiles: np.ndarray) -> None:

@@ -31,7 +31,7 @@ def rows(seed: int, distance: float) -> CrackRows:
 
 def test_calibrated_structure_gives_probabilities_at_equal_shares() -> None:
     """For unit normals at a distance d, the log-odds of a feature x are d x - d^2 / 2."""
-    readout = calibrated_structure(np.array([0.5, 0.0, 0.0, 0.0]), -7.0, rows(0, 3.0))
+    readout = calibrated_structure(np.array([0.5, 0.0, 0.0, 0.0]), -7.0, rows(0, 3.0), False)
     at = np.array([[0.0, 1, 1, 1], [1.5, 0, 0, 0], [3.0, 0, 0, 0]])
     np.testing.assert_allclose(readout.logit.apply(at), [-4.5, 0.0, 4.5], atol=0.9)
     fresh = rows(1, 3.0)
@@ -48,4 +48,7 @@ def test_calibrated_structure_uses_unseen_rows_only() -> None:
     spoilt[~known.unseen] = 100.0
     weights = np.array([1.0, 0.0, 0.0, 0.0])
     changed = CrackRows(spoilt, known.labels, known.groups, known.strata, known.unseen)
-    assert calibrated_structure(weights, 0.0, changed).report() == calibrated_structure(weights, 0.0, known).report()
+    assert (
+        calibrated_structure(weights, 0.0, changed, False).report()
+        == calibrated_structure(weights, 0.0, known, False).report()
+    )
