@@ -83,9 +83,9 @@ class Cracks:
         >>> cracks = CrackDetector("nano")("wall.jpg", gsd_mm_per_px=0.4)
         >>> len(cracks) > 0, len(cracks) == len(cracks.scores)
         (True, True)
-        >>> strong = cracks[cracks.scores > 0.9]
-        >>> [round(crack.score, 1) for crack in strong[:1]]
-        [1.0]
+        >>> strong = cracks[cracks.scores > 0.8]
+        >>> len(strong) > 0, bool(strong.scores.min() > 0.8)
+        (True, True)
     """
 
     boxes: Floats

@@ -63,6 +63,18 @@ def test_fit_of_tiles_that_the_model_knows_changes_no_verdict_much() -> None:
     assert abs(kept - accuracy(known.logits, known.rows.labels)) < 0.01
 
 
+@pytest.mark.parametrize("offset", [-0.8, 0.0, 0.8])
+def test_fit_keeps_a_threshold_that_is_not_at_even_odds(offset: float) -> None:
+    """The bias on known surfaces does not follow from where the model's threshold lies."""
+    rng = np.random.default_rng(4)
+    known, labelled = known_surfaces(rng), site(rng, 20, offset=0.0)
+    far = SiteRows(
+        labelled.features, labelled.logits + 12 * (2 * labelled.labels - 1), labelled.labels, labelled.groups
+    )
+    term = SiteFit(far, known, THRESHOLD + offset).term
+    assert abs(term.apply(known.rows.features).mean()) < 0.12
+
+
 def test_fit_of_uneven_classes_favours_neither() -> None:
     rng = np.random.default_rng(2)
     known, balanced = known_surfaces(rng), site(rng, 60)

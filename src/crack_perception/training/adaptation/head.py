@@ -71,16 +71,22 @@ class ModelHead:
                 "Use a shipped model, or one that 'crack_perception train' or 'adapt' wrote",
             ) from error
         self._logit = self._reader.inputs[0]
-        self._trunk = graph_session(self._file.with_outputs(self._features, self._logit).encode())
+        score = self._file.producer(_SCORE)
+        assert score is not None
+        self._final_logit = score.inputs[0]
+        self._trunk = graph_session(self._file.with_outputs(self._features, self._final_logit).encode())
         self._readout: Any = None
 
     def read(self, tiles: Iterable[Image]) -> tuple[Matrix, Vector]:
-        """Compute features ``(N, P)`` and crack logits ``(N,)`` of BGR tiles ``(T, T, 3)``; an iterator is enough."""
+        """Compute features ``(N, P)`` and crack logits ``(N,)`` of BGR tiles ``(T, T, 3)``; an iterator is enough.
+
+        A gate that lowers the logit is included.
+        """
         pending: Iterator[Image] = iter(tiles)
         features, logits = [], []
         while batch := list(islice(pending, _BATCH)):
             pixels = in_channels(np.stack(batch), self._model.channels)
-            outputs = self._trunk.run([self._features, self._logit], {INPUT_NAME: pixels})
+            outputs = self._trunk.run([self._features, self._final_logit], {INPUT_NAME: pixels})
             features.append(outputs[0])
             logits.append(np.ravel(outputs[1]))
         if not features:
@@ -88,7 +94,7 @@ class ModelHead:
         return np.concatenate(features).astype(np.float64), np.concatenate(logits).astype(np.float64)
 
     def logits_of(self, features: Matrix) -> Vector:
-        """Compute crack logits ``(N,)`` of stored features ``(N, P)``."""
+        """Compute crack logits ``(N,)`` of stored features ``(N, P)``, before any gate, which reads more than these."""
         if self._readout is None:
             self._readout = graph_session(self._file.part(self._features, features.shape[1], self._logit).encode())
         (logits,) = self._readout.run([self._logit], {self._features: features.astype(np.float32)})

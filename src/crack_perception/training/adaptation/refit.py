@@ -77,7 +77,9 @@ class SiteFit:
         features = (np.concatenate([site.features, known.rows.features]) - self._centre) / self._scales
         self._columns = np.column_stack([features, np.ones(len(features))])
         self._labels = np.concatenate([site.labels, known.rows.labels])
-        self._margins = np.concatenate([site.logits, known.logits]) - threshold_logit
+        # A threshold that is not at even odds on the stored rows must not move the boundary there.
+        balanced = known.logits + _even_odds(known.logits, known.rows.labels)
+        self._margins = np.concatenate([site.logits - threshold_logit, balanced])
         self._precisions = np.append(np.full(features.shape[1], WEIGHT_SIGMA**-2), BIAS_SIGMA**-2)
         self._solution = self._solve(np.ones(len(site.labels), np.bool_), np.zeros(self._columns.shape[1]))
 
@@ -118,6 +120,12 @@ class SiteFit:
         base_weight = max(BASE_WEIGHT, BASE_SHARE * count)
         weights = np.concatenate([np.where(chosen, balanced, 0.0), np.full(stored, base_weight / stored)])
         return minimise(self._columns, self._margins, self._labels, weights, self._precisions, start)
+
+
+def _even_odds(logits: Vector, labels: Labels) -> float:
+    """Return the constant that, added to logits ``(N,)``, makes them those of calibrated probabilities."""
+    column, weights, precision = np.ones((len(logits), 1)), np.ones(len(logits)), np.full(1, BIAS_SIGMA**-2)
+    return float(minimise(column, logits, labels, weights, precision, np.zeros(1))[0])
 
 
 def minimise(
