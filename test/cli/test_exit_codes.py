@@ -171,6 +171,8 @@ USAGE = [
     "train --data empty --out out --epochs 0",
     "train --data empty --out out --refit nano --student swift",
     "train --data empty --out out --teacher nano",
+    "train --data empty --out out --start nano --weights weights.pt",
+    "train --data empty --out out --start nano --student swift",
     "ablate --data empty --out out --epochs 0",
     "tables --data empty --out out --tables 9",
     "tables --data empty --out out --model unknown",
