@@ -82,7 +82,7 @@ def mix_with_start(network: CrackNetwork, model: LoadedModel, share: float) -> N
 
 
 def fix_statistics(network: nn.Module) -> None:
-    """Set all batch normalisations to evaluation mode; ``train`` has to be called before, not after."""
+    """Set all batch normalisations to evaluation mode, until ``train`` is called again."""
     for layer in network.modules():
         if isinstance(layer, nn.BatchNorm2d):
             layer.eval()

@@ -60,7 +60,7 @@ class Mixture:
 
 
 class Origin(Enum):
-    """What an example is made from."""
+    """Material of an example."""
 
     TILE = "tile"
     SURFACE = "surface"
@@ -77,7 +77,7 @@ class Sample:
         index: Index among the tiles, the surfaces or the tiles of other pictures.
         label: 1 = crack.
         overlay: What is added: nothing (``""``), ``crack``, ``copy_paste`` or ``hard_negative``.
-        origin: What the index counts.
+        origin: Which of them.
     """
 
     index: int
