@@ -185,7 +185,7 @@ def _log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
 
 
 def _distance_to_bars(size: int, rng: np.random.Generator) -> npt.NDArray[np.float32]:
-    """Signed distance [px] of every pixel to one to three poles or cables, one of which may be repeated."""
+    """Signed distance [px] of every pixel to one to three poles or cables, each of which may be repeated."""
     distance_px = np.full((size, size), np.inf, np.float32)
     for _ in range(int(rng.integers(1, 4))):
         across_px = _signed_distance_to_line(size, rng)
